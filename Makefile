@@ -1,0 +1,32 @@
+# Both settings and tests are told things by the environment: OCTOPOD_PORT=9000 make run
+PYTHON := .venv/bin/python
+
+.PHONY: run test lint format bench docs
+
+run:
+	@tools/setup run
+	@exec $(PYTHON) app.py
+
+test:
+	@tools/setup test
+	$(PYTHON) -m pytest
+
+lint:
+	@tools/setup test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/shellcheck -x $$(tools/shell-scripts)
+
+format:
+	@tools/setup test
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench:
+	@tools/setup test
+	$(PYTHON) -m bench.run
+
+docs:
+	@tools/setup test
+	$(PYTHON) tools/write-settings-doc

@@ -1,0 +1,240 @@
+"""The Octopod server. `python app.py` serves; `create_app()` makes the application for any WSGI server."""
+
+if __name__ == "__main__":
+    from gevent import monkey
+
+    monkey.patch_all()  # before anything else is imported
+
+import json
+import os
+import secrets
+import signal
+import time
+from typing import Any
+
+import gevent
+import structlog
+from apiflask import APIFlask, HTTPError
+from flask import Response, g, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
+from gevent.pywsgi import WSGIServer
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from psycogreen.gevent import patch_psycopg
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from octopod import __version__, api, auth, metrics, web
+from octopod.errors import FieldError, Invalid, Problem, Unavailable
+from octopod.log import log
+from octopod.overrides import describe
+from octopod.server import CannotStart, configure, prepare, server, stop_with
+from octopod.settings import BadSettings, settings
+
+MOST_BODY_BYTES = 4 * 1024 * 1024
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app() -> APIFlask:
+    """The application; `configure` has been called."""
+    app = APIFlask(__name__, title="Octopod", version=__version__, docs_path=None, json_errors=False)
+    app.config |= {
+        "OPENAPI_VERSION": "3.1.0",
+        "MAX_CONTENT_LENGTH": MOST_BODY_BYTES,
+        "MAX_FORM_MEMORY_SIZE": MOST_BODY_BYTES,
+    }
+    app.config |= {"TAGS": ["Octopod"], "VALIDATION_ERROR_STATUS_CODE": 422}
+    app.json = StrictJSON(app)
+    app.register_blueprint(api.bp)
+    app.register_blueprint(web.bp)
+    _add_requests(app)
+    _add_errors(app)
+    _add_operations(app)
+    return app
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON that keeps the order of keys, and refuses what could be read in two ways."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return json.loads(s, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key in found if [name for name, _ in pairs].count(key) > 1)
+        raise Invalid(f"The key {twice!r} is there twice", [FieldError(twice, "the key is there twice")])
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise Invalid(f"{name} is not JSON")
+
+
+def _add_requests(app: APIFlask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.started = time.monotonic()
+        g.request_id = request.headers.get("X-Request-Id", "")[:64] or secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=g.request_id)
+        if request.endpoint is None:
+            return  # there is no such page; the error says so
+        role = auth.ROLES.get(request.endpoint, auth.ADMIN)
+        if role == auth.ANYBODY:
+            return
+        auth.refuse_other_sites(request)
+        g.identity = auth.identify(request)
+        auth.authorise(g.identity, role)
+        if server.draining and request.method not in auth.SAFE_METHODS:
+            raise Unavailable("The server is about to stop; try again in a moment")
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.request_id
+        took = time.monotonic() - g.started
+        metrics.requests.labels(request.endpoint or "", response.status_code).observe(took)
+        who = g.identity.name if "identity" in g else None
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round(took * 1000, 1),
+            by=who,
+        )
+        return response
+
+
+def _add_errors(app: APIFlask) -> None:
+    """The one place where exceptions become answers."""
+
+    @app.errorhandler(Problem)
+    def ours(problem: Problem) -> Response:
+        headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+        if problem.status == 401 and (settings.UI_BASIC_AUTH or settings.UI_ADMIN_BASIC_AUTH):
+            headers["WWW-Authenticate"] = 'Basic realm="Octopod", charset="UTF-8"'
+        return _answer(problem.status, problem.title, problem.detail, problem.errors, headers)
+
+    @app.errorhandler(HTTPError)
+    def from_apiflask(error: HTTPError) -> Response:
+        fields = [
+            FieldError(field, text)
+            for location in (error.detail or {}).values()
+            for field, texts in location.items()
+            for text in texts
+        ]  # fmt: skip
+        return _answer(error.status_code, "Invalid", describe(fields) or str(error.message), fields, {})
+
+    @app.errorhandler(ValidationError)
+    def from_pydantic(error: ValidationError) -> Response:
+        fields = [FieldError(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        return _answer(422, "Invalid", describe(fields), fields, {})
+
+    @app.errorhandler(HTTPException)
+    def from_werkzeug(error: HTTPException) -> Response:
+        status = 422 if error.code == 400 else error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
+        return _answer(status, error.name, error.description or error.name, [], headers)
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Response:
+        log.exception("unforeseen", path=request.path, error=str(error))
+        detail = f"Something went wrong here that should not. The server's log tells more under request {g.request_id}."
+        return _answer(500, "Internal error", detail, [], {})
+
+
+def _answer(status: int, title: str, detail: str, errors: list[FieldError], headers: dict[str, str]) -> Response:
+    """RFC 9457 for programs, a page for people."""
+    if request.path.startswith("/api/") or not request.accept_mimetypes.accept_html:
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        response = jsonify(body | ({"errors": [error._asdict() for error in errors]} if errors else {}))
+        response.mimetype = "application/problem+json"
+    else:
+        response = Response(render_template("error.html", title=title, status=status, detail=detail))
+    response.status_code = status
+    response.headers.update(headers)
+    return response
+
+
+def _add_operations(app: APIFlask) -> None:
+    @app.get("/healthz")
+    @app.doc(hide=True)
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @app.get("/readyz")
+    @app.doc(hide=True)
+    def readyz() -> Response:
+        why_not = server.why_not_ready()
+        return Response(f"{why_not or 'ok'}\n", status=503 if why_not else 200, mimetype="text/plain")
+
+    @app.get("/metrics", endpoint="metrics")
+    @app.doc(hide=True)
+    def show_metrics() -> Response:
+        registry = CollectorRegistry()
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            multiprocess.MultiProcessCollector(registry)
+            return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs")
+    @app.doc(hide=True)
+    def docs() -> str:
+        return render_template("docs.html", spec=app.spec)
+
+
+def main() -> None:
+    """Serve on HOST:PORT until TERM or INT; then drain."""
+    patch_psycopg()
+    try:
+        configure()
+        prepare()
+    except (BadSettings, CannotStart) as error:
+        stop_with(error)
+    http = WSGIServer((settings.HOST, settings.PORT), create_app(), log=None, error_log=None)
+    try:
+        http.start()
+    except OSError as error:
+        stop_with(CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"))
+    server.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, _stop, http)
+    _greet()
+    http.serve_forever()
+
+
+def _stop(http: WSGIServer) -> None:
+    server.drain()
+    http.stop(timeout=1)
+
+
+def _greet() -> None:
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    print(
+        f"""
+Octopod is running at http://{host}:{settings.PORT}
+
+  In a browser    http://{host}:{settings.PORT}
+  On the command  ./cli.py create -n orange --wait
+                  ./cli.py info -n orange
+  The API         http://{host}:{settings.PORT}/docs
+
+Ctrl-C stops the server; what it deployed goes on running.
+""",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

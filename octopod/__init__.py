@@ -1,0 +1,3 @@
+"""Octopod: a self-service portal for staging environments."""
+
+__version__ = "2.0.0"

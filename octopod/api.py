@@ -1,0 +1,225 @@
+"""The JSON front door, `/api/v1`: reads the request, calls one service function, renders."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, g, jsonify, request, url_for
+
+from octopod import __version__, checks, defaults, deployments, events, runs, schemas
+from octopod.deployments import get_action, get_deployment, unfinished_action
+from octopod.errors import FieldError, Invalid, UnsupportedMediaType
+from octopod.keeper import STREAMS
+from octopod.lifecycle import Kind
+from octopod.models import Action, Deployment
+from octopod.overrides import parse_overrides
+from octopod.schemas import action_json, deployment_json
+from octopod.settings import settings
+
+bp = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Octopod")
+
+FOLLOW_POLL = 0.5  # seconds between two looks at a growing log
+
+
+@bp.before_request
+def refuse_other_media_types():
+    if request.content_length and not request.is_json:
+        raise UnsupportedMediaType(f"Send application/json, not {request.mimetype or 'a body without Content-Type'}")
+
+
+@bp.get("/project")
+@bp.output(schemas.ProjectJSON)
+def show_project():
+    return jsonify(
+        name=settings.PROJECT_NAME,
+        base_domain=settings.BASE_DOMAIN,
+        namespace=settings.NAMESPACE,
+        version=__version__,
+        suite=settings.CONTROL_SCRIPTS.name,
+    )
+
+
+@bp.get("/deployments")
+@bp.input(schemas.DeploymentQuery, location="query")
+@bp.output(schemas.DeploymentList)
+def list_deployments(query_data):
+    rows, actions, following = deployments.list_deployments(**query_data.model_dump())
+    return jsonify(items=[deployment_json(row, actions.get(row.id)) for row in rows], next=following)
+
+
+@bp.post("/deployments")
+@bp.input(schemas.NewDeployment)
+@bp.output(schemas.DeploymentJSON, status_code=202)
+def create_deployment(json_data):
+    deployment_overrides = list(json_data.deployment_overrides.items())
+    application_overrides = list(json_data.application_overrides.items())
+    deployment, action = deployments.create(
+        json_data.name, deployment_overrides, application_overrides, g.identity.requester
+    )
+    return _accepted(deployment_json(deployment, action), action)
+
+
+@bp.get("/deployments/<name>")
+@bp.output(schemas.DeploymentJSON)
+def show_deployment(name):
+    return _deployment_answer(get_deployment(name))
+
+
+@bp.delete("/deployments/<name>")
+@bp.output({}, status_code=204)
+def delete_deployment(name):
+    deployments.delete(name, g.identity.requester)
+    return Response(status=204)
+
+
+@bp.get("/deployments/<name>/config")
+@bp.output(schemas.ConfigJSON)
+def show_config(name):
+    deployment = get_deployment(name)
+    levels = deployments.explain_config(deployment.deployment_overrides, deployment.application_overrides)
+    return jsonify({level: [schemas.item_json(item) for item in items] for level, items in levels.items()})
+
+
+@bp.post("/deployments/<name>/actions")
+@bp.input(schemas.NewAction)
+@bp.output(schemas.ActionJSON, status_code=202)
+def create_action(name, json_data):
+    action = deployments.request_action(
+        name, Kind(json_data.kind), g.identity.requester, json_data.edit(), _version_asked_for()
+    )
+    return _accepted(action_json(action), action)
+
+
+@bp.get("/deployments/<name>/actions")
+@bp.input(schemas.PageQuery, location="query")
+@bp.output(schemas.ActionList)
+def list_deployment_actions(name, query_data):
+    rows, following = deployments.list_actions(of=get_deployment(name), **query_data.model_dump())
+    return jsonify(items=[action_json(row) for row in rows], next=following)
+
+
+@bp.post("/deployments/<name>/check")
+@bp.output(schemas.VerdictJSON)
+def check_deployment(name):
+    return jsonify(schemas.verdict_json(name, checks.check_now(name)))
+
+
+@bp.get("/actions")
+@bp.input(schemas.ActionQuery, location="query")
+@bp.output(schemas.ActionList)
+def list_actions(query_data):
+    query = query_data.model_dump()
+    rows, following = deployments.list_actions(name=query.pop("deployment"), **query)
+    return jsonify(items=[action_json(row) for row in rows], next=following)
+
+
+@bp.get("/actions/<int:id>")
+@bp.input(schemas.WaitQuery, location="query")
+@bp.output(schemas.ActionJSON)
+def show_action(id, query_data):
+    return jsonify(action_json(deployments.wait_for_action(id, query_data.wait)))
+
+
+@bp.get("/actions/<int:id>/logs")
+@bp.input(schemas.LogsQuery, location="query")
+@bp.doc(
+    responses={200: {"description": "What the script wrote", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
+def show_logs(id, query_data):
+    streams = STREAMS if query_data.stream == "all" else (query_data.stream,)
+    action = get_action(id, output=True)
+    if query_data.follow == "true" and not action.is_finished:
+        return Response(follow(action, streams), mimetype="text/plain", headers={"X-Accel-Buffering": "no"})
+    return Response("".join(text_of(action, stream) for stream in streams), mimetype="text/plain")
+
+
+@bp.post("/actions/<int:id>/cancel")
+@bp.output(schemas.ActionJSON, status_code=202)
+def cancel_action(id):
+    action = deployments.cancel_action(id, g.identity.requester)
+    return _accepted(action_json(action), action)
+
+
+@bp.get("/config/deployment")
+@bp.output(schemas.DefaultsJSON)
+def deployment_config():
+    return jsonify(schemas.defaults_json(defaults.deployment_defaults()))
+
+
+@bp.get("/config/deployment/keys")
+@bp.output(schemas.KeysJSON)
+def deployment_keys():
+    return jsonify(schemas.keys_json(defaults.deployment_keys()))
+
+
+@bp.post("/config/application")
+@bp.input(schemas.ConfigQuestion)
+@bp.output(schemas.DefaultsJSON)
+def application_config(json_data):
+    return jsonify(schemas.defaults_json(defaults.application_defaults(_effective(json_data))))
+
+
+@bp.post("/config/application/keys")
+@bp.input(schemas.ConfigQuestion)
+@bp.output(schemas.KeysJSON)
+def application_keys(json_data):
+    return jsonify(schemas.keys_json(defaults.application_keys(_effective(json_data))))
+
+
+def _effective(question):
+    return defaults.effective_deployment(parse_overrides(question.deployment_overrides.items(), "deployment_overrides"))
+
+
+def _deployment_answer(deployment: Deployment) -> Response:
+    answer = jsonify(deployment_json(deployment, unfinished_action(deployment)))
+    answer.set_etag(str(deployment.version))
+    return answer
+
+
+def _accepted(body: dict[str, Any], action: Action) -> Response:
+    """202, with the address under which the action can be followed."""
+    answer = jsonify(body)
+    answer.status_code = 202
+    answer.headers["Location"] = url_for("api.show_action", id=action.id)
+    return answer
+
+
+def _version_asked_for() -> int | None:
+    """The version named by If-Match; None when any will do."""
+    given = request.headers.get("If-Match", "*").strip()
+    if given == "*":
+        return None
+    if not given.strip('"').isdecimal():
+        raise Invalid("If-Match is not an ETag of a deployment", [FieldError("If-Match", 'must look like "7"')])
+    return int(given.strip('"'))
+
+
+def text_of(action: Action, stream: str) -> str:
+    """What is kept of a stream: in the database once the action is finished, before in the directory of its run."""
+    if action.is_finished or not action.run_directory:
+        return getattr(action, stream)
+    return runs.read_output(Path(action.run_directory), stream)
+
+
+def follow(action: Action, streams: tuple[str, ...]) -> Iterator[str]:
+    """The output of an action as it is written, until it is finished."""
+    positions = dict.fromkeys(streams, 0)
+    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in streams}
+    with events.listening(action.deployment_id) as changed:
+        while True:
+            action = get_action(action.id, output=True)
+            for stream in streams:
+                yield _news(action, stream, positions, decoders[stream])
+            if action.is_finished:
+                return
+            changed.wait(FOLLOW_POLL)
+            changed.clear()
+
+
+def _news(action: Action, stream: str, positions: dict[str, int], decoder: codecs.IncrementalDecoder) -> str:
+    if not action.run_directory:
+        return ""
+    data, positions[stream] = runs.read_since(Path(action.run_directory), stream, positions[stream])
+    return decoder.decode(data).replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,181 @@
+"""Who is asking, and may they. One table says which role each route needs."""
+
+import base64
+import binascii
+import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from octopod.deployments import Requester
+from octopod.errors import NotAuthenticated, NotAuthorised
+from octopod.settings import is_loopback, settings
+
+ANYBODY, USER, ADMIN = "anybody", "user", "admin"
+RANK = {ANYBODY: 0, USER: 1, ADMIN: 2}
+
+ROLES = {
+    "healthz": ANYBODY,
+    "readyz": ANYBODY,
+    "metrics": ANYBODY,
+    "static": ANYBODY,
+    "openapi.spec": USER,
+    "docs": USER,
+    "api.show_project": USER,
+    "api.list_deployments": USER,
+    "api.create_deployment": USER,
+    "api.show_deployment": USER,
+    "api.delete_deployment": ADMIN,
+    "api.show_config": USER,
+    "api.create_action": USER,
+    "api.list_deployment_actions": USER,
+    "api.check_deployment": USER,
+    "api.list_actions": USER,
+    "api.show_action": USER,
+    "api.show_logs": ADMIN,
+    "api.cancel_action": USER,
+    "api.deployment_config": USER,
+    "api.deployment_keys": USER,
+    "api.application_config": USER,
+    "api.application_keys": USER,
+    "web.home": USER,
+    "web.list_deployments": USER,
+    "web.new_deployment": USER,
+    "web.create_deployment": USER,
+    "web.show_deployment": USER,
+    "web.edit_deployment": USER,
+    "web.create_action": USER,
+    "web.cancel_action": USER,
+    "web.show_logs": ADMIN,
+}
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+SAME_SITE = {"same-origin", "none"}
+
+
+class Identity:
+    """Who is asking: a name, a role, and where from."""
+
+    def __init__(self, name: str, role: str, origin: str) -> None:
+        self.name, self.role, self.origin = name, role, origin
+
+    def may(self, role: str) -> bool:
+        return RANK[self.role] >= RANK[role]
+
+    @property
+    def requester(self) -> Requester:
+        return Requester(self.name, self.origin)
+
+
+def identify(request: Request) -> Identity:
+    """Who is asking, by the first of these that they show: admin header, Basic, the trusted proxy's word, loopback.
+
+    Raises NotAuthenticated.
+    """
+    peer = request.remote_addr or ""
+    trusted = _is_trusted(peer)
+    origin = _origin(request, peer) if trusted else peer
+    given = request.headers.get("Authorization")
+    if given is not None:
+        return _by_authorization(given, origin)
+    if trusted and settings.TRUSTED_USER_HEADER and (name := request.headers.get(settings.TRUSTED_USER_HEADER)):
+        return Identity(name, _proxied_role(request), origin)
+    return _anonymous(request, origin)
+
+
+def _by_authorization(given: str, origin: str) -> Identity:
+    if settings.POWER_AUTHORIZATION_HEADER and _same(given, settings.POWER_AUTHORIZATION_HEADER):
+        return Identity("admin", ADMIN, origin)
+    pair = _basic(given)
+    for expected, role in ((settings.UI_BASIC_AUTH, USER), (settings.UI_ADMIN_BASIC_AUTH, ADMIN)):
+        if expected and _same(pair, expected):
+            return Identity(expected.partition(":")[0], role, origin)
+    raise NotAuthenticated("These credentials are not known here")
+
+
+def _basic(given: str) -> str:
+    scheme, _, rest = given.partition(" ")
+    try:
+        return base64.b64decode(rest, validate=True).decode() if scheme.lower() == "basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
+
+
+def _is_trusted(peer: str) -> bool:
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    return any(address in network for network in settings.TRUSTED_PROXIES)
+
+
+def _origin(request: Request, peer: str) -> str:
+    """The nearest address that is not a proxy of ours."""
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    return next((hop for hop in reversed(hops) if not _is_trusted(hop)), peer)
+
+
+def _proxied_role(request: Request) -> str:
+    header = settings.TRUSTED_GROUPS_HEADER
+    groups = {group.strip() for group in request.headers.get(header, "").split(",")} if header else set()
+    return ADMIN if groups & set(settings.ADMIN_GROUPS) else USER
+
+
+def _anonymous(request: Request, origin: str) -> Identity:
+    """Somebody without a login: an admin on a server that only this machine can reach, else a user where that is allowed."""
+    if settings.ALLOW_ANONYMOUS:
+        return Identity("anonymous", USER if _has_credentials() or not is_loopback(settings.HOST) else ADMIN, origin)
+    if _has_credentials():
+        raise NotAuthenticated("Log in, or send the Authorization header that this server knows")
+    if _is_local(request):
+        return Identity("local", ADMIN, origin)
+    raise NotAuthenticated("This server has no logins yet, so it answers this machine only; see OCTOPOD_UI_BASIC_AUTH")
+
+
+def _has_credentials() -> bool:
+    return bool(settings.POWER_AUTHORIZATION_HEADER or settings.has_login)
+
+
+def _is_local(request: Request) -> bool:
+    """From this machine itself, and not through a proxy on it."""
+    forwarded = {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"} & set(request.headers.keys())
+    return is_loopback(request.remote_addr or "") and not forwarded
+
+
+def authorise(identity: Identity, role: str) -> None:
+    """Raises NotAuthorised, saying what is lacking."""
+    if not identity.may(role):
+        raise NotAuthorised(f"This needs the {role} role; {identity.name} has the {identity.role} role")
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Refuse a change that a browser was made to send by another site, and names that are not ours.
+
+    Without logins nothing else would tell such a request from its owner's. Raises NotAuthorised.
+    """
+    if not _has_credentials() and not _is_our_host(request.host):
+        raise NotAuthorised(f"This server does not answer to the name {request.host}; see OCTOPOD_ALLOWED_HOSTS")
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = site not in SAME_SITE if site else bool(origin) and urlsplit(origin or "").netloc != request.host
+    if foreign:
+        raise NotAuthorised("A page of another site sent this request; it was not carried out")
+
+
+def _is_our_host(host: str) -> bool:
+    """Names that DNS cannot make point to us: addresses and localhost; and those that are said to be ours."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return is_loopback(name) or name == settings.HOST or name in settings.ALLOWED_HOSTS or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False

@@ -1,0 +1,116 @@
+"""Run one check of a deployment and draw the conclusion."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from octopod import defaults, deployments, events, metrics, runs, suite
+from octopod.db import now, session
+from octopod.errors import Conflict, Unavailable
+from octopod.lifecycle import Status, after_check, check_script, is_pending
+from octopod.models import Deployment
+from octopod.runs import Result
+from octopod.settings import settings
+
+LEASE_MARGIN = 30.0  # seconds beyond a check's own time limits after which another server may try
+QUICKEST = 0.5  # seconds between two checks of a deployment that somebody is waiting for
+
+
+class Verdict(NamedTuple):
+    """What a check found, and the status that makes of the deployment."""
+
+    status: Status
+    exit_code: int
+    output: str
+    checked_at: datetime
+
+
+def check_now(name: str) -> Verdict:
+    """Check a deployment because somebody asks. Raises NotFound, Conflict while an action or another check runs."""
+    deployment = deployments.get_deployment(name)
+    script = check_script(Status(deployment.status))
+    if script is None:
+        raise Conflict(f"Cannot check {name}: it is {deployment.status}, so nothing of it should run")
+    if deployments.unfinished_action(deployment):
+        raise Conflict(f"Cannot check {name} while an action is under way")
+    lease = claim(deployment)
+    if lease is None:
+        raise Conflict(f"Cannot check {name}: its status is just changing; try again")
+    return conclude(deployment, lease)
+
+
+def claim(deployment: Deployment) -> datetime | None:
+    """Take the check of a deployment for this process; None when somebody else has it or an action was asked for."""
+    lease = now() + timedelta(seconds=settings.CHECK_TIMEOUT + settings.KILL_GRACE + LEASE_MARGIN)
+    unchanged = (Deployment.id == deployment.id) & (Deployment.check_due_at == deployment.check_due_at)
+    with session():
+        claimed = Deployment.update(check_due_at=lease).where(unchanged).execute()
+    return lease if claimed else None
+
+
+def conclude(deployment: Deployment, lease: datetime) -> Verdict:
+    """Run a claimed check and store what follows from it, unless an action was asked for meanwhile."""
+    result = _run(deployment)
+    moment = now()
+    status = Status(deployment.status)
+    waited = (moment - deployment.status_since).total_seconds()
+    overdue = is_pending(status) and waited > settings.STATUS_UPDATE_TIMEOUT
+    new = after_check(status, result.exit_code, overdue, deployment.unapplied)
+    _store(deployment, lease, new, _reason(deployment, result, new), moment)
+    metrics.checks.labels(new).inc()
+    return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), moment)
+
+
+def _run(deployment: Deployment) -> Result:
+    script = check_script(Status(deployment.status)) or "check"
+    try:
+        config = defaults.effective_config(deployment.deployment_overrides, deployment.application_overrides)
+    except Unavailable as problem:
+        moment = now().timestamp()
+        return Result("unstartable", 1, f"the suite's defaults cannot be had: {problem}", moment, moment)
+    return suite.run_for(script, deployment.name, config)
+
+
+def _store(deployment: Deployment, lease: datetime, new: Status, reason: str, moment: datetime) -> None:
+    changes = {"checked_at": moment, "check_due_at": _next(deployment, new, moment), "status_reason": reason}
+    if new != deployment.status:
+        changes |= {"status": new, "status_since": moment}
+        if new is Status.ARCHIVED:
+            changes["archived_at"] = moment
+    with session():
+        stored = (
+            Deployment.update(**changes)
+            .where((Deployment.id == deployment.id) & (Deployment.check_due_at == lease))
+            .execute()
+        )
+    if not stored:
+        return
+    if new != deployment.status:
+        deployments.announce(deployment, new)
+    elif reason != deployment.status_reason:
+        events.publish(deployment.id)
+
+
+def _next(deployment: Deployment, new: Status, moment: datetime) -> datetime | None:
+    """When to look again: soon while somebody waits for the status to settle, less often the longer it takes."""
+    if check_script(new) is None:
+        return None
+    if not is_pending(new):
+        return moment + timedelta(seconds=settings.CHECK_INTERVAL)
+    waited = (moment - deployment.status_since).total_seconds()
+    return moment + timedelta(seconds=min(settings.CHECK_INTERVAL, max(QUICKEST, waited / 4)))
+
+
+def _reason(deployment: Deployment, result: Result, new: Status) -> str:
+    """Why the deployment has this status, for people."""
+    said = runs.last_lines(result.stdout, result.stderr, lines=1)
+    if new is Status.TAG_MISMATCH and result.exit_code == 0:
+        return "It is healthy, but the last update did not succeed: what runs is not what was asked for"
+    if result.ok:
+        return (
+            said or "The check found it healthy"
+            if new is not Status.ARCHIVED
+            else "Nothing of it runs any more; its data is kept"
+        )
+    if result.outcome != "exited" or not said:
+        said = "; ".join(filter(None, [f"the check failed: {result.why}", said]))
+    return f"Not confirmed yet: {said}" if is_pending(new) else said

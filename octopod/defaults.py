@@ -1,0 +1,125 @@
+"""The suite's defaults and suggestions, cached: they are asked for constantly, and the scripts are slow.
+
+A good answer is used for CACHE_UPDATE_TIME, then still given out while its successor is computed; when that
+fails it stays in use, marked stale, until CACHE_INVALIDATION_TIME. Only then does a caller see the failure.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from octopod import suite
+from octopod.errors import Unavailable
+from octopod.overrides import Overrides, Pairs, effective
+from octopod.pool import spawn
+from octopod.settings import settings
+from octopod.suite import BadOutput, Config
+
+MOST_ENTRIES = 512
+FAILURE_PAUSE = 15.0  # seconds between attempts to refresh an answer that could not be refreshed
+
+
+class Answer(NamedTuple):
+    """`items` as the script gave them; `stale` when it could not be refreshed since, for `problem`."""
+
+    items: Any
+    stale: bool
+    problem: str = ""
+
+
+class Entry:
+    """One cached answer; its lock lets one caller compute while the others wait or take the old one."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.items: Any = None
+        self.computed_at: float | None = None
+        self.tried_at = 0.0
+        self.problem = ""
+
+    def age(self, moment: float) -> float:
+        return float("inf") if self.computed_at is None else moment - self.computed_at
+
+    def answer(self) -> Answer:
+        return Answer(self.items, bool(self.problem), self.problem)
+
+    def compute(self, ask: Callable[[], Any]) -> None:
+        """Ask the script. The last good answer survives a failure."""
+        self.tried_at = time.monotonic()
+        try:
+            self.items = ask()
+        except BadOutput as error:
+            self.problem = str(error)
+        else:
+            self.computed_at, self.problem = self.tried_at, ""
+
+
+class Cache:
+    """Answers by key; the least recently used go first."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Any, Entry] = OrderedDict()
+
+    def get(self, key: Any, ask: Callable[[], Any]) -> Answer:
+        """The answer to `ask`, from the cache where that will do. Raises Unavailable when there is none at all."""
+        entry = self._entry(key)
+        moment = time.monotonic()
+        if entry.age(moment) >= settings.CACHE_INVALIDATION_TIME:
+            self._first(entry, ask)
+        elif moment >= entry.tried_at + (FAILURE_PAUSE if entry.problem else settings.CACHE_UPDATE_TIME):
+            entry.tried_at = moment
+            spawn(self._refresh, entry, ask)
+        return entry.answer()
+
+    def _entry(self, key: Any) -> Entry:
+        entry = self._entries.setdefault(key, Entry())
+        self._entries.move_to_end(key)
+        while len(self._entries) > MOST_ENTRIES:
+            self._entries.popitem(last=False)
+        return entry
+
+    def _first(self, entry: Entry, ask: Callable[[], Any]) -> None:
+        with entry.lock:
+            if entry.age(time.monotonic()) >= settings.CACHE_INVALIDATION_TIME:
+                entry.compute(ask)
+                if entry.problem:
+                    raise Unavailable(entry.problem)
+
+    def _refresh(self, entry: Entry, ask: Callable[[], Any]) -> None:
+        if entry.lock.acquire(blocking=False):
+            try:
+                entry.compute(ask)
+            finally:
+                entry.lock.release()
+
+
+cache = Cache()
+
+
+def deployment_defaults() -> Answer:
+    return cache.get("deployment", lambda: suite.defaults("deployment", []))
+
+
+def deployment_keys() -> Answer:
+    return cache.get("deployment keys", lambda: suite.suggestions("deployment", []))
+
+
+def application_defaults(deployment: Pairs) -> Answer:
+    """Defaults for an effective deployment configuration."""
+    return cache.get(("application", *deployment), lambda: suite.defaults("application", deployment))
+
+
+def application_keys(deployment: Pairs) -> Answer:
+    return cache.get(("application keys", *deployment), lambda: suite.suggestions("application", deployment))
+
+
+def effective_deployment(overrides: Overrides) -> Pairs:
+    return effective(deployment_defaults().items, overrides)
+
+
+def effective_config(deployment_overrides: Overrides, application_overrides: Overrides) -> Config:
+    """What a script receives for these overrides. Raises Unavailable when the suite's defaults cannot be had."""
+    deployment = effective_deployment(deployment_overrides)
+    return Config(effective(application_defaults(deployment).items, application_overrides), deployment)

@@ -1,0 +1,130 @@
+"""The tables, and the queries over them. Queries return queries; who writes is the service layer and the worker."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from peewee import BooleanField, Expression, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
+
+from octopod.db import JSONField, TimeField, database
+from octopod.lifecycle import UNFINISHED, Kind, State, Status
+
+
+class Table(Model):
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+class Deployment(Table):
+    """One environment somebody asked for. A removed one stays for its history; its name is free again."""
+
+    name = TextField()
+    status = TextField()
+    status_reason = TextField(default="")
+    status_since = TimeField()
+    deployment_overrides = JSONField()
+    application_overrides = JSONField()
+    links = JSONField(default=list)
+    version = IntegerField(default=1)  # grows with every action asked for
+    unapplied = BooleanField(default=False)  # the last update did not succeed
+    created_at = TimeField()
+    updated_at = TimeField()
+    archived_at = TimeField(null=True)
+    checked_at = TimeField(null=True)
+    # When the next check is due; while one is under way, when it will have been given up; NULL: no check now.
+    # Whoever runs a check remembers the value it has set, and its verdict counts only while that is still there.
+    check_due_at = TimeField(null=True)
+    removed_at = TimeField(null=True)
+
+    @classmethod
+    def present(cls) -> ModelSelect:
+        return cls.select().where(cls.removed_at.is_null())
+
+    @classmethod
+    def due(cls, moment: datetime) -> ModelSelect:
+        """Those to be checked, longest overdue first."""
+        return cls.present().where(cls.check_due_at <= moment).order_by(cls.check_due_at)
+
+    @classmethod
+    def expired(cls, before: datetime) -> ModelSelect:
+        """Archived before that moment, and nothing is being done about it."""
+        archived = (cls.status == Status.ARCHIVED) & (cls.archived_at < before)
+        return (
+            cls.present()
+            .where(archived & cls.id.not_in(Action.unfinished().select(Action.deployment)))
+            .order_by(cls.archived_at)
+        )
+
+    @classmethod
+    def search(cls, words: Iterable[str]) -> ModelSelect:
+        """Every word is somewhere in the name, the overrides or the links."""
+        query = cls.present()
+        for word in words:
+            query = query.where(
+                cls.name.contains(word)
+                | cls.application_overrides.contains(word)
+                | cls.deployment_overrides.contains(word)
+                | cls.links.contains(word)
+            )
+        return query
+
+
+class Action(Table):
+    """One request to do something to a deployment: queue entry, run and history in one."""
+
+    deployment = ForeignKeyField(Deployment, backref="actions")
+    kind = TextField()
+    state = TextField(default=State.QUEUED)
+    reason = TextField(default="")
+    requested_by = TextField()
+    requested_from = TextField()
+    requested_at = TimeField()
+    started_at = TimeField(null=True)
+    finished_at = TimeField(null=True)
+    deployment_overrides = JSONField()
+    application_overrides = JSONField()
+    exit_code = IntegerField(null=True)
+    stdout = TextField(default="")
+    stderr = TextField(default="")
+    output_tail = TextField(default="")
+    attempts = IntegerField(default=0)
+    claimed_by = TextField(null=True)
+    run_directory = TextField(null=True)
+    keeper_pid = IntegerField(null=True)
+    keeper_started = TextField(null=True)
+    cancelled_by = TextField(null=True)
+
+    @classmethod
+    def without_output(cls) -> ModelSelect:
+        """Everything but the output, which may be megabytes, with the deployment's name."""
+        columns = [field for field in cls._meta.sorted_fields if field.name not in ("stdout", "stderr")]
+        return cls.select(*columns, Deployment.id, Deployment.name).join(Deployment)
+
+    @classmethod
+    def unfinished(cls) -> ModelSelect:
+        return cls.select().where(cls.finished_at.is_null())
+
+    @classmethod
+    def unfinished_of(cls, deployment_ids: list[int]) -> dict[int, "Action"]:
+        """The unfinished action of each of these deployments that has one, in one query."""
+        query = cls.without_output().where(cls.finished_at.is_null() & cls.deployment.in_(deployment_ids))
+        return {action.deployment_id: action for action in query}
+
+    @classmethod
+    def queued(cls) -> ModelSelect:
+        return cls.select().where(cls.state == State.QUEUED).order_by(cls.id)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in UNFINISHED
+
+
+def after(query: ModelSelect, order: Any, tie: Any, value: Any, last_id: int, descending: bool) -> ModelSelect:
+    """The part of an ordered query that follows the row (value, last_id)."""
+    beyond: Expression = (order < value) if descending else (order > value)
+    further: Expression = (tie < last_id) if descending else (tie > last_id)
+    return query.where(beyond | ((order == value) & further))
+
+
+__all__ = ["Action", "Deployment", "Kind", "State", "Status", "after"]

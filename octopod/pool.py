@@ -1,0 +1,41 @@
+"""What runs beside the requests: loops, bounded pools and single errands. The one module that knows gevent."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from octopod.log import log
+
+__all__ = ["Event", "Pool", "forever", "guarded", "spawn"]
+
+HICCUP_PAUSE = 2.0  # seconds after a failure, so that no loop runs hot
+
+
+def guarded(function: Callable[..., Any], *args: Any) -> bool:
+    """Call it; a failure is logged and nothing else suffers. Whether it went well."""
+    try:
+        function(*args)
+    except Exception as error:
+        log.exception("failed", what=function.__qualname__, error=str(error))
+        return False
+    return True
+
+
+def spawn(function: Callable[..., Any], *args: Any) -> None:
+    """Call it in the background."""
+    gevent.spawn(guarded, function, *args)
+
+
+def forever(turn: Callable[[], None], until: Callable[[], bool]) -> None:
+    """Call `turn` in the background again and again, whatever becomes of it."""
+
+    def loop() -> None:
+        while not until():
+            if not guarded(turn):
+                time.sleep(HICCUP_PAUSE)
+
+    gevent.spawn(loop)

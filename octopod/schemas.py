@@ -1,0 +1,296 @@
+"""The JSON shapes: what requests may hold, what answers promise, and answers made from rows."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, StrictStr
+
+from octopod.checks import Verdict
+from octopod.defaults import Answer
+from octopod.deployments import Edit, may_start
+from octopod.errors import FieldError, Invalid
+from octopod.lifecycle import Kind, State, Status
+from octopod.models import Action, Deployment
+from octopod.overrides import MASK, Change, Item
+from octopod.suite import is_secret
+
+MOST_PER_PAGE = 500
+
+OverridesJSON = Annotated[
+    dict[str, StrictStr | None], Field(description="Key to value; null takes the default of that key away.")
+]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+# --- requests ---
+
+
+class NewDeployment(Shape):
+    name: StrictStr
+    deployment_overrides: OverridesJSON = {}
+    application_overrides: OverridesJSON = {}
+
+
+class LevelChange(Shape):
+    set: OverridesJSON = {}
+    unset: list[StrictStr] = []
+
+
+class NewAction(Shape):
+    """For `update` either both full override maps, or a change of one or both levels."""
+
+    kind: Literal["update", "archive", "restore", "cleanup"]
+    deployment_overrides: OverridesJSON | None = None
+    application_overrides: OverridesJSON | None = None
+    deployment: LevelChange | None = None
+    application: LevelChange | None = None
+
+    def edit(self) -> Edit | None:
+        """The update that is asked for; None for other kinds. Raises Invalid when the two ways are mixed up."""
+        full = self.deployment_overrides, self.application_overrides
+        changes = self.deployment, self.application
+        if self.kind != Kind.UPDATE:
+            if any(part is not None for part in full + changes):
+                raise Invalid(
+                    f"{self.kind} takes no configuration", [FieldError("kind", f"{self.kind} takes no configuration")]
+                )
+            return None
+        if any(part is not None for part in changes):
+            if any(part is not None for part in full):
+                raise _mixed("full override maps and changes of them cannot be combined")
+            return Edit(*(Change(part.set, part.unset) if part else None for part in changes))
+        if self.deployment_overrides is None or self.application_overrides is None:
+            raise _mixed("update takes both full override maps, or a change of one or both levels")
+        return Edit(list(self.deployment_overrides.items()), list(self.application_overrides.items()))
+
+
+def _mixed(message: str) -> Invalid:
+    return Invalid(message, [FieldError("application_overrides", message), FieldError("deployment_overrides", message)])
+
+
+class ConfigQuestion(Shape):
+    """The deployment overrides that defaults of the application level depend on."""
+
+    deployment_overrides: OverridesJSON = {}
+
+
+class PageQuery(Shape):
+    limit: int = Field(50, ge=1, le=MOST_PER_PAGE)
+    cursor: str | None = None
+
+
+class DeploymentQuery(PageQuery):
+    q: str = Field("", max_length=200, description="Words that all have to occur in name, overrides or links.")
+    status: Status | None = None
+    archived: Literal["false", "true", "all"] = "false"
+    sort: Literal["name", "-name", "created", "-created", "changed", "-changed"] = "-changed"
+
+
+class ActionQuery(PageQuery):
+    deployment: str | None = None
+    kind: Kind | None = None
+    state: State | None = None
+    since: datetime | None = None
+
+
+class WaitQuery(Shape):
+    wait: NonNegativeFloat = Field(0, le=60, description="Seconds to hold the answer until the action is finished.")
+
+
+class LogsQuery(Shape):
+    stream: Literal["stdout", "stderr", "all"] = "all"
+    follow: Literal["true", "false"] = "false"
+
+
+# --- answers ---
+
+
+class ActionJSON(BaseModel):
+    id: int
+    deployment: str
+    kind: Kind
+    state: State
+    reason: str
+    requested_by: str
+    requested_from: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    exit_code: int | None
+    attempts: int
+    deployment_overrides: OverridesJSON
+    application_overrides: OverridesJSON
+    output_tail: str = Field(description="The last lines of the script's output when it did not succeed.")
+
+
+class LinkJSON(BaseModel):
+    name: str
+    url: str
+
+
+class DeploymentJSON(BaseModel):
+    name: str
+    status: Status
+    status_reason: str
+    action: ActionJSON | None = Field(description="The unfinished action.")
+    allowed_actions: list[Kind]
+    deployment_overrides: OverridesJSON
+    application_overrides: OverridesJSON
+    links: list[LinkJSON]
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+    checked_at: datetime | None
+    version: int
+
+
+class DeploymentList(BaseModel):
+    items: list[DeploymentJSON]
+    next: str | None
+
+
+class ActionList(BaseModel):
+    items: list[ActionJSON]
+    next: str | None
+
+
+class ItemJSON(BaseModel):
+    key: str
+    value: str | None
+    origin: Literal["default", "override", "custom", "removed"]
+    default: str | None
+
+
+class ConfigJSON(BaseModel):
+    deployment: list[ItemJSON]
+    application: list[ItemJSON]
+
+
+class PairJSON(BaseModel):
+    key: str
+    value: str
+
+
+class DefaultsJSON(BaseModel):
+    items: list[PairJSON]
+    stale: bool = Field(description="The script fails at present; this is its last good answer.")
+
+
+class KeysJSON(BaseModel):
+    items: list[str]
+    stale: bool
+
+
+class VerdictJSON(BaseModel):
+    name: str
+    status: Status
+    exit_code: int
+    output: str
+    checked_at: datetime
+
+
+class ProjectJSON(BaseModel):
+    name: str
+    base_domain: str
+    namespace: str
+    version: str
+    suite: str
+
+
+class ProblemErrorJSON(BaseModel):
+    field: str
+    message: str
+
+
+class ProblemJSON(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemErrorJSON] = []
+
+
+# --- rows to answers ---
+
+
+def moment_json(moment: datetime | None) -> str | None:
+    """RFC 3339, UTC."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def masked(key: str, value: str | None) -> str | None:
+    return MASK if value is not None and is_secret(key) else value
+
+
+def overrides_json(overrides: dict[str, str | None]) -> dict[str, str | None]:
+    return {key: masked(key, value) for key, value in overrides.items()}
+
+
+def action_json(action: Action) -> dict[str, Any]:
+    return {
+        "id": action.id,
+        "deployment": action.deployment.name,
+        "kind": action.kind,
+        "state": action.state,
+        "reason": action.reason,
+        "requested_by": action.requested_by,
+        "requested_from": action.requested_from,
+        "requested_at": moment_json(action.requested_at),
+        "started_at": moment_json(action.started_at),
+        "finished_at": moment_json(action.finished_at),
+        "exit_code": action.exit_code,
+        "attempts": action.attempts,
+        "deployment_overrides": overrides_json(action.deployment_overrides),
+        "application_overrides": overrides_json(action.application_overrides),
+        "output_tail": action.output_tail,
+    }
+
+
+def deployment_json(deployment: Deployment, action: Action | None) -> dict[str, Any]:
+    return {
+        "name": deployment.name,
+        "status": deployment.status,
+        "status_reason": deployment.status_reason,
+        "action": action and action_json(action),
+        "allowed_actions": may_start(deployment, action),
+        "deployment_overrides": overrides_json(deployment.deployment_overrides),
+        "application_overrides": overrides_json(deployment.application_overrides),
+        "links": deployment.links,
+        "created_at": moment_json(deployment.created_at),
+        "updated_at": moment_json(deployment.updated_at),
+        "archived_at": moment_json(deployment.archived_at),
+        "checked_at": moment_json(deployment.checked_at),
+        "version": deployment.version,
+    }
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    return {
+        "key": item.key,
+        "value": masked(item.key, item.value),
+        "origin": item.origin,
+        "default": masked(item.key, item.default),
+    }
+
+
+def defaults_json(answer: Answer) -> dict[str, Any]:
+    return {"items": [{"key": key, "value": masked(key, value)} for key, value in answer.items], "stale": answer.stale}
+
+
+def keys_json(answer: Answer) -> dict[str, Any]:
+    return {"items": answer.items, "stale": answer.stale}
+
+
+def verdict_json(name: str, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "name": name,
+        "status": verdict.status,
+        "exit_code": verdict.exit_code,
+        "output": verdict.output,
+        "checked_at": moment_json(verdict.checked_at),
+    }

