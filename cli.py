@@ -1,0 +1,768 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["requests"]
+# ///
+"""octo, the command line of Octopod: create, inspect and manage deployments.
+
+stdout is data, stderr is talk, the exit codes are in EPILOG. One file; of the server it knows only the HTTP API.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from requests import Response
+
+VERSION = "2.0.0"
+DEFAULT_URL = "http://127.0.0.1:8000"
+LEVELS = ("application", "deployment")
+DONE, FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, INVALID, STILL_RUNNING, CANCELLED, UNREACHABLE = range(10)
+INTERRUPTED, BROKEN_PIPE = 130, 141
+EXIT_CODES = {401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT, 429: UNREACHABLE}
+
+UNFINISHED = ("queued", "running")
+GOALS = {"create": "Running", "update": "Running", "restore": "Running", "archive": "Archived"}
+ENDINGS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled", "lost": "was lost"}
+COLOURS = {
+    32: "Running succeeded",
+    33: "CreatePending UpdatePending ArchivePending queued running",
+    31: "GenericFailure TagMismatch PartialAvailability CleanupFailed failed timed_out lost",
+    90: "Archived cancelled",
+}
+
+# Seconds. A POST may be held by a slow config_check; a script may be silent for long, a vanished server for ever.
+CONNECT_TIMEOUT, GET_TIMEOUT, POST_TIMEOUT, FOLLOW_TIMEOUT, WAIT_TIMEOUT = 10, 60, 300, 3600, 1800
+PATIENCE = 30  # for how long a GET obeys the server's wish to be asked again later
+
+# Terminal escape sequences, other control characters but newline and tab, and what reorders text.
+HOSTILE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+Json = dict[str, Any]
+Args = argparse.Namespace
+
+
+class Failure(Exception):
+    """What ends the command: an exit code, a sentence for the user, and the server's Retry-After in seconds, if any."""
+
+    def __init__(self, code: int, message: str, retry_after: float | None = None):
+        super().__init__(message)
+        self.code, self.retry_after = code, retry_after
+
+
+# --- Printing -------------------------------------------------------------------------------------------------------
+
+
+def clean(value: Any) -> Any:
+    """The same text, or JSON value, without what could make a terminal misbehave."""
+    if isinstance(value, str):
+        return HOSTILE.sub("", value)
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return [clean(item) for item in value] if isinstance(value, list) else value
+
+
+def one_line(text: str | None) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join((text or "").split())
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that understands escape sequences."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width(stream: TextIO) -> int:
+    """Columns to use: the terminal's, or 80."""
+    return max(40, shutil.get_terminal_size().columns) if stream.isatty() else 80
+
+
+def say(text: str) -> None:
+    """Talk to the user on stderr."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def emit(content: bytes | str) -> int:
+    """Print an answer as it was received; only a terminal is spared its control characters. Returns exit code 0."""
+    if isinstance(content, str) or sys.stdout.isatty():
+        sys.stdout.write(clean(content if isinstance(content, str) else content.decode(errors="replace")))
+    else:
+        sys.stdout.buffer.write(content)
+    sys.stdout.flush()
+    return DONE
+
+
+def paint(text: str) -> str:
+    """The text in the colour of the status or state that it holds, if stdout wants colours."""
+    colour = next((code for code, words in COLOURS.items() if text.strip() in words.split()), None)
+    wanted = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and wanted else text
+
+
+def wrap(cell: str, room: int) -> list[str]:
+    """The cell's lines, cut where they are wider than `room`; nothing is lost, since values may be pasted."""
+    return [line[i : i + room] for line in cell.expandtabs(4).split("\n") for i in range(0, len(line) or 1, room)]
+
+
+def fit(widths: Iterable[int], room: int) -> list[int]:
+    """Column widths that add up to at most `room`, taken from the widest column first."""
+    fitted = [min(wide, room) for wide in widths]
+    while sum(fitted) > room:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
+
+
+def table(heading: str, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under a heading ("" for none) and titles, long cells wrapped; STATUS and STATE are coloured."""
+    if heading:
+        print(f"\n{heading}" if rows else f"\n{heading}: none")
+    lines = [titles, *(["" if cell is None else str(cell) for cell in row] for row in rows)] if rows else []
+    indent = "  " if heading else ""
+    natural = [max(len(piece) for cell in column for piece in wrap(cell, 10**9)) for column in zip(*lines, strict=True)]
+    widths = fit(natural, width(sys.stdout) - len(indent) - 2 * (len(titles) - 1))
+    for line in lines:
+        for pieces in zip_longest(*map(wrap, line, widths), fillvalue=""):
+            padded = [piece.ljust(room) for piece, room in zip(pieces, widths, strict=True)]
+            cells = zip(titles, padded, strict=True)
+            painted = (paint(cell) if title in ("STATUS", "STATE") else cell for title, cell in cells)
+            print((indent + "  ".join(painted)).rstrip())
+
+
+def print_links(deployment: Json, indent: str = "") -> None:
+    """Print one link per line: its name, a tab, its URL."""
+    for link in deployment["links"]:
+        print(f"{indent}{one_line(link['name'])}\t{one_line(link['url'])}")
+
+
+def moment(text: str | None) -> str:
+    """An RFC 3339 time in local time: the hour today, else the date as well."""
+    if not text:
+        return ""
+    local = datetime.fromisoformat(text).astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == datetime.now().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 42s, 3m04s or 1h02m."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole // 60 % 60:02}m"
+
+
+def took(action: Json) -> str:
+    """How long the action ran, or has been running; empty before it started."""
+    if not action["started_at"]:
+        return ""
+    end = datetime.fromisoformat(action["finished_at"]) if action["finished_at"] else datetime.now(UTC)
+    return duration((end - datetime.fromisoformat(action["started_at"])).total_seconds())
+
+
+class Progress:
+    """Where a --wait stands, on stderr: a line per change, or on a terminal one line rewritten with the time passed."""
+
+    def __init__(self, seconds: float, live: bool = False) -> None:
+        self.live, self.since, self.last = live, time.monotonic(), ""
+        self.until = self.since + seconds
+
+    def left(self) -> float:
+        """Seconds until the time is up; not below 0."""
+        return max(0.0, self.until - time.monotonic())
+
+    def show(self, text: str) -> None:
+        """Show the text, if it says something new."""
+        text = one_line(text)
+        if self.live:
+            line = f"{clean(text)[: width(sys.stderr) - 12]} {duration(time.monotonic() - self.since)}"
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        elif text != self.last:
+            say(text)
+        self.last = text
+
+    def clear(self) -> None:
+        """Take the rewritten line away."""
+        if self.live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+# --- The server -----------------------------------------------------------------------------------------------------
+
+
+def deployment_path(name: str) -> str:
+    """The API's path of a deployment."""
+    return f"/deployments/{quote(name, safe='')}"
+
+
+def body(response: "Response") -> Json:
+    """The answer's JSON object, safe to print."""
+    try:
+        return {**clean(response.json())}
+    except (ValueError, TypeError):
+        raise Failure(UNREACHABLE, "the answer is not Octopod's. Is OCTOPOD_URL right?") from None
+
+
+class Api:
+    """The API of the server at OCTOPOD_URL. Whatever goes wrong is a Failure: a sentence and the right exit code."""
+
+    def __init__(self) -> None:
+        try:
+            import requests
+        except ImportError:
+            raise Failure(USAGE, "requests is missing: pip install requests, or uv run cli.py") from None
+        self.errors, self.session = requests.exceptions, requests.Session()
+        self.url = (os.environ.get("OCTOPOD_URL") or DEFAULT_URL).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise Failure(USAGE, f"OCTOPOD_URL must begin with http:// or https://, and it is {self.url!r}.")
+        self.authorization = os.environ.get("OCTO_AUTHORIZATION_HEADER", "").strip()
+        if not self.authorization.isprintable():
+            raise Failure(USAGE, "OCTO_AUTHORIZATION_HEADER must be one line of text.")
+        if self.authorization:
+            self.session.auth = self.authorize  # ~/.netrc would override a plain header
+
+    def authorize(self, request: Any) -> Any:
+        """Add the Authorization header to a prepared request."""
+        request.headers["Authorization"] = self.authorization.encode()
+        return request
+
+    @contextmanager
+    def sentences(self, changing: bool = False) -> Iterator[None]:
+        """Turn the exceptions of requests into Failures; `changing` says that the server may have done it already."""
+        try:
+            yield
+        except self.errors.RequestException as error:
+            cause: BaseException = error
+            while cause.__context__:
+                cause = cause.__context__
+            lines = [f"cannot reach {self.url} (OCTOPOD_URL): {getattr(cause, 'strerror', None) or cause}"]
+            if isinstance(error, self.errors.SSLError):
+                lines = [f"no trusted TLS connection to {self.url} (OCTOPOD_URL): {cause}"]
+                lines.append("For an authority of your own set REQUESTS_CA_BUNDLE to its certificate file.")
+            if changing and isinstance(cause, (ConnectionResetError, TimeoutError)):
+                lines.append("It may have been accepted all the same; see octo info.")
+            raise Failure(UNREACHABLE, "\n".join(lines)) from error
+
+    def problem(self, response: "Response") -> Failure:
+        """The Failure that an answer other than 2xx stands for, with one line per field."""
+        status, later = response.status_code, response.headers.get("Retry-After", "")
+        try:
+            told = clean(response.json())
+            detail = told.get("detail") or told["title"]
+            fields = [f"{error['field']}: {error['message']}" for error in told.get("errors") or []]
+            lines = [detail, *(f"  {field}" for field in fields if field not in detail)]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            target = f" to {response.headers['Location']}" if "Location" in response.headers else ""
+            hint = f"Is OCTOPOD_URL ({self.url}) right? Is there a login in front of it?"
+            lines = [f"{status} {response.reason}{target}, and not from Octopod. {hint}"]
+        if status in (401, 403):
+            verb = "holds credentials that do not suffice." if self.authorization else "is not set."
+            lines.append(f"OCTO_AUTHORIZATION_HEADER (the value of the Authorization header) {verb}")
+        pause = (float(later) if later.isdecimal() else 5.0) if later and status in (429, 503) else None
+        code = EXIT_CODES.get(status, INVALID if 400 <= status < 500 else UNREACHABLE)
+        return Failure(code, "\n".join(lines), pause)
+
+    def send(self, method: str, path: str, timeout: float = POST_TIMEOUT, **options: Any) -> "Response":
+        """One request, one answer, never sent twice. Redirects are not followed: a POST would come out as a GET."""
+        options |= {"timeout": (CONNECT_TIMEOUT, timeout), "allow_redirects": False}
+        with self.sentences(changing=method != "GET"):
+            response = self.session.request(method, f"{self.url}/api/v1{path}", **options)
+            if response.status_code < 300:
+                return response
+            raise self.problem(response)
+
+    def get(self, path: str, params: Json | None = None, wait: Progress | None = None, **options: Any) -> "Response":
+        """GET, tried again when the server asks for it; during a --wait, also while the server cannot be reached."""
+        options = {"timeout": GET_TIMEOUT, "params": params} | options
+        patience, trouble, backoff = wait or Progress(PATIENCE), "", 0.5
+        while True:
+            try:
+                return self.send("GET", path, **options)
+            except Failure as failure:
+                pause, left = failure.retry_after, patience.left()
+                if wait and failure.code == UNREACHABLE:
+                    pause = min(pause or backoff, 10.0, left * 0.9)
+                if pause is None or pause >= left:
+                    raise
+                trouble = trouble or f"Trying again: {failure}"  # the first tells most, and one line is enough
+                patience.show(trouble)
+            time.sleep(max(pause, 0.5))
+            backoff *= 2
+
+
+# --- Waiting --------------------------------------------------------------------------------------------------------
+
+
+def watch(api: Api, action_id: int, progress: Progress) -> "Response":
+    """The action as it is when it has finished, or when the time is up."""
+    hold = 1
+    while True:
+        asked, params = time.monotonic(), {"wait": int(min(hold, progress.left()))}
+        reply = api.get(f"/actions/{action_id}", params, progress, timeout=params["wait"] + 10)
+        action = body(reply)
+        progress.show(f"{action['kind']} of {action['deployment']} (action {action_id}): {action['state']}")
+        if action["state"] not in UNFINISHED or not progress.left():
+            return reply
+        hold = 1 if progress.live or action["state"] == "queued" else 30
+        time.sleep(max(0.0, min(0.3, progress.left()) - (time.monotonic() - asked)))  # if the server does not hold
+
+
+def settle(api: Api, name: str, progress: Progress) -> Json:
+    """The deployment when its check has ended the pending status, somebody else acts on it, or the time is up."""
+    pause = 0.3
+    while True:
+        deployment = body(api.get(deployment_path(name), None, progress))
+        progress.show(f"{name}: {deployment['status']} {deployment['status_reason'] or ''}")
+        pending = deployment["status"].endswith("Pending") and not deployment["action"]
+        if not pending or not progress.left():
+            return deployment
+        time.sleep(min(pause, progress.left()))
+        pause = min(2.0, pause * 1.5)
+
+
+def verdict(action: Json, deployment: Json | None, command: str) -> tuple[int, str]:
+    """The exit code of a --wait and the sentence that goes with it."""
+    name, state = action["deployment"], action["state"]
+    this = f"the {action['kind']} of {name} (action {action['id']})"
+    if state in UNFINISHED:
+        return STILL_RUNNING, f"{this} is still {state}. It goes on; to cancel it: octo cancel -a {action['id']}"
+    if state != "succeeded":
+        code = FAILED if state != "cancelled" else DONE if command == "cancel" else CANCELLED
+        return code, f"{this} {ENDINGS.get(state, state)}: {action['reason'] or 'no reason is known'}"
+    if command == "cancel":
+        return FAILED, f"{this} had already succeeded."
+    if deployment is None:
+        return DONE, f"{this} succeeded in {took(action)}."
+    status, other = deployment["status"], deployment["action"]
+    if other:
+        return CONFLICT, f"{this} succeeded, then {other['requested_by']} asked for {other['kind']} ({other['id']})."
+    if status == GOALS[command]:
+        return DONE, f"{name} is {status}; {this} took {took(action)}."
+    code = STILL_RUNNING if status.endswith("Pending") else FAILED
+    return code, f"{this} did its work, but {name} is {status}: {deployment['status_reason'] or 'no reason is known'}"
+
+
+def wait(api: Api, args: Args, action_id: int) -> int:
+    """Wait for what the command asked for; print how it ended; return the exit code."""
+    progress = Progress(WAIT_TIMEOUT if args.timeout is None else args.timeout, live=is_terminal(sys.stderr))
+    try:
+        reply = watch(api, action_id, progress)
+        action, deployment = body(reply), None
+        if action["state"] == "succeeded" and args.command in GOALS:
+            deployment = settle(api, action["deployment"], progress)
+    except KeyboardInterrupt:
+        hint = f"Action {action_id} goes on; to cancel it: octo cancel -a {action_id}"
+        raise Failure(INTERRUPTED, f"stopped waiting. {hint}") from None
+    except Failure as failure:
+        raise Failure(failure.code, f"{failure}\nHow action {action_id} ends is not known; see octo info.") from None
+    finally:
+        progress.clear()
+    code, sentence = verdict(action, deployment, args.command)
+    say(f"octo: {sentence}")
+    if code and action.get("output_tail"):
+        say("Last lines of its output:\n" + textwrap.indent(action["output_tail"].rstrip(), "  "))
+    if args.json:
+        emit(reply.content)
+    elif deployment and deployment["status"] == "Running" and not code:
+        print_links(deployment)
+    return code
+
+
+# --- Commands: (api, args) -> exit code -----------------------------------------------------------------------------
+
+
+def overrides(args: Args, level: str) -> dict[str, str | None]:
+    """The overrides of one level that the options ask for; None takes a default away. A key may be named only once."""
+    pairs: list[tuple[str, str | None]] = list(getattr(args, f"set_{level}"))
+    if level == "deployment" and args.tag:
+        pairs.append((os.environ.get("OCTO_TAG_KEY") or "tag", args.tag))
+    pairs += [(key, None) for key in getattr(args, f"remove_{level}", [])]
+    keys = [key for key, _ in pairs] + getattr(args, f"unset_{level}", [])
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise Failure(USAGE, f"the {level} key {twice!r} is given more than once.")
+    return dict(pairs)
+
+
+def accepted(api: Api, args: Args, reply: "Response", action_id: int) -> int:
+    """What follows when the server has accepted an action: wait for it, or say how to follow it."""
+    if args.wait:
+        return wait(api, args, action_id)
+    name = body(reply).get("deployment") or body(reply)["name"]
+    follow = f"octo status -n {name}, octo logs --follow -a {action_id}"
+    say(f"Asked for the {args.command} of {name}: action {action_id}. Follow it with: {follow}")
+    if args.json:
+        return emit(reply.content)
+    print(action_id)
+    return DONE
+
+
+def act(api: Api, args: Args) -> int:
+    """Ask for an action. For update the server merges, so that overrides not named stay."""
+    path, payload = f"{deployment_path(args.name)}/actions", {"kind": args.command}
+    if args.command == "create":
+        path, payload = "/deployments", {"name": args.name}
+        payload |= {f"{level}_overrides": overrides(args, level) for level in LEVELS}
+    if args.command == "update":
+        for level in LEVELS:
+            payload[level] = {"set": overrides(args, level), "unset": getattr(args, f"unset_{level}")}
+    reply = api.send("POST", path, json=payload)
+    return accepted(api, args, reply, int(reply.headers["Location"].rstrip("/").rsplit("/", 1)[-1]))
+
+
+def cancel(api: Api, args: Args) -> int:
+    """Stop an unfinished action."""
+    action_id = args.action
+    if action_id is None:
+        action = body(api.get(deployment_path(args.name)))["action"]
+        if not action:
+            raise Failure(CONFLICT, f"{args.name} has no unfinished action.")
+        action_id = action["id"]
+    return accepted(api, args, api.send("POST", f"/actions/{action_id}/cancel"), action_id)
+
+
+def delete(api: Api, args: Args) -> int:
+    """Make the server forget a deployment."""
+    reply = api.send("DELETE", deployment_path(args.name))
+    say(f"Forgot {args.name}; no script was run.")
+    return emit(reply.content) if args.json else DONE
+
+
+def list_deployments(api: Api, args: Args) -> int:
+    """List deployments, of all pages."""
+    params = {"archived": args.archived, "status": args.status, "q": args.query, "sort": args.sort}
+    replies = [api.get("/deployments", params)]
+    while cursor := body(replies[-1]).get("next"):
+        replies.append(api.get("/deployments", params | {"cursor": cursor}))
+    if args.json:
+        merged = {"items": [item for reply in replies for item in reply.json()["items"]], "next": None}
+        return emit(replies[0].content if len(replies) == 1 else json.dumps(merged).encode())
+    items = [item for reply in replies for item in body(reply)["items"]]
+    if args.names:
+        return emit("".join(f"{item['name']}\n" for item in items))
+    rows = [
+        (item["name"], item["status"], moment(item["updated_at"]), item["action"] and item["action"]["kind"])
+        for item in items
+    ]
+    if not rows:
+        say("No deployments.")
+    table("", ("NAME", "STATUS", "CHANGED", "ACTION"), rows)
+    return DONE
+
+
+def info(api: Api, args: Args) -> int:
+    """Show a deployment, its overrides, links and last actions."""
+    path = deployment_path(args.name)
+    reply = api.get(path)
+    if args.json:
+        return emit(reply.content)
+    deployment, actions = body(reply), body(api.get(f"{path}/actions", {"limit": 10}))["items"]
+    print(f"{deployment['name']}: {paint(deployment['status'])}")
+    for line in textwrap.wrap(one_line(deployment["status_reason"]), width(sys.stdout) - 2):
+        print(f"  {line}")
+    times = [(word, moment(deployment[f"{word}_at"])) for word in ("created", "updated", "checked", "archived")]
+    print("  " + ", ".join(f"{word} {when}" for word, when in times if when))
+    print("\nLinks" if deployment["links"] else "\nLinks: none")
+    print_links(deployment, indent="  ")
+    for level in LEVELS:
+        pairs = deployment[f"{level}_overrides"].items()
+        rows = [(key, "<<REMOVED>>" if value is None else value) for key, value in pairs]
+        table(f"{level.capitalize()} overrides", ("KEY", "VALUE"), rows)
+    rows = [
+        (*map(a.get, ("id", "kind", "state", "requested_by")), moment(a["requested_at"]), took(a), a["exit_code"])
+        for a in actions
+    ]
+    table("Last actions", ("ID", "KIND", "STATE", "BY", "ASKED", "TOOK", "EXIT"), rows)
+    return DONE
+
+
+def status(api: Api, args: Args) -> int:
+    """Print the status and why; exit 0 if it is Running."""
+    path = deployment_path(args.name)
+    reply = api.send("POST", f"{path}/check") if args.check else api.get(path)
+    now = body(reply)
+    if args.json:
+        emit(reply.content)
+    else:
+        reason = one_line(now.get("verdict" if args.check else "status_reason"))
+        print(paint(now["status"]) + (f": {reason}" if reason else ""))
+    if args.check and now["exit_code"] and now["output"]:
+        say(now["output"].rstrip())
+    return DONE if now["status"] == "Running" else FAILED
+
+
+def config(api: Api, args: Args) -> int:
+    """Show what the control scripts receive for a deployment and where it comes from; without a name, the defaults."""
+    given = {"deployment_overrides": overrides(args, "deployment")}
+    if not args.name:
+        return defaults(api, args, given)
+    if given["deployment_overrides"]:
+        raise Failure(USAGE, "-o and -t are for defaults; they do not go with -n.")
+    reply = api.get(f"{deployment_path(args.name)}/config")
+    if args.json:
+        return emit(reply.content)
+    for level in LEVELS:
+        pairs = body(reply)[level]
+        hidden = {pair["key"]: pair["default"] for pair in pairs if pair["origin"] != "default"}
+        columns = 4 if any(hidden.values()) else 3
+        rows = [(pair["key"], pair["value"], pair["origin"], hidden.get(pair["key"]))[:columns] for pair in pairs]
+        table(f"{level.capitalize()} config", ("KEY", "VALUE", "ORIGIN", "DEFAULT")[:columns], rows)
+    return DONE
+
+
+def defaults(api: Api, args: Args, given: Json) -> int:
+    """Show the defaults and the suggested keys; those of the application for the given deployment overrides."""
+    replies = {
+        "deployment": api.get("/config/deployment"),
+        "deployment_keys": api.get("/config/deployment/keys"),
+        "application": api.send("POST", "/config/application", json=given),
+        "application_keys": api.send("POST", "/config/application/keys", json=given),
+    }
+    if args.json:
+        return emit(
+            b"{%s}\n" % b", ".join(b'"%s": %s' % (key.encode(), r.content.strip()) for key, r in replies.items())
+        )
+    for level in LEVELS:
+        pairs, keys = body(replies[level]), body(replies[f"{level}_keys"])
+        values = dict.fromkeys(keys["items"], "") | {pair["key"]: pair["value"] for pair in pairs["items"]}
+        stale = " (stale: the script that tells them fails)" if pairs["stale"] or keys["stale"] else ""
+        table(f"{level.capitalize()} keys and defaults{stale}", ("KEY", "DEFAULT"), list(values.items()))
+    return DONE
+
+
+def logs(api: Api, args: Args) -> int:
+    """Print what an action's script wrote; with a name, its newest action's, also if the deployment is gone."""
+    action_id = args.action
+    if action_id is None:
+        found = body(api.get("/actions", {"deployment": args.name, "limit": 1}))["items"]
+        if not found:
+            raise Failure(NOT_FOUND, f"there is no action of a deployment named {args.name!r}.")
+        action_id = found[0]["id"]
+    if args.json:
+        return emit(api.get(f"/actions/{action_id}").content)
+    params = {"stream": STREAMS[args.log_type], "follow": "true" if args.follow else None}
+    patience = FOLLOW_TIMEOUT if args.follow else GET_TIMEOUT
+    reply = api.get(f"/actions/{action_id}/logs", params, stream=True, timeout=patience)
+    reply.encoding = "utf-8"
+    decoded = sys.stdout.isatty()
+    chunks: Iterator[Any] = reply.iter_content(None, decode_unicode=True) if decoded else reply.iter_content(None)
+    with api.sentences():
+        for chunk in chunks:
+            emit(chunk)
+    if args.follow:
+        say(f"Action {action_id}: {body(api.get(f'/actions/{action_id}'))['state']}.")
+    return DONE
+
+
+def version(api: Api, args: Args) -> int:
+    """Print the version of octo and, if it answers, of the server; exit 0 either way."""
+    server: Json | None = None
+    try:
+        server = body(api.send("GET", "/project", timeout=CONNECT_TIMEOUT))
+    except Failure as failure:
+        say(f"octo: {failure}")
+    if args.json:
+        return emit(json.dumps({"octo": VERSION, "server": server}).encode() + b"\n")
+    print(f"octo {VERSION}")
+    if server:
+        print(f"server {server['version']} ({server['name']}, suite {server['suite']}) at {api.url}")
+    return DONE
+
+
+# --- Arguments ------------------------------------------------------------------------------------------------------
+
+
+def parse_word(text: str) -> str:
+    """A name, key or tag. The server knows the rules; here it must at least be something, and no step in a path."""
+    if not text.strip(". "):
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return text.strip()
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """K=V, split at the first =; the value is taken as it is."""
+    key, _, value = text.partition("=")
+    if not key.strip() or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key.strip(), value
+
+
+def parse_duration(text: str) -> int:
+    """Seconds in 90, 90s, 5m or 1h."""
+    match = re.fullmatch(r"(\d{1,6})([smh]?)", text, re.ASCII)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration like 90s, 5m or 1h")
+    return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+STREAMS = {"stdout": "stdout", "stderr": "stderr", "all": "all", "out": "stdout", "err": "stderr", "both": "all"}
+ARCHIVED: Json = {"choices": ("false", "true", "all"), "default": "all"}
+FLAG: Json = {"action": "store_true"}
+WORD: Json = {"type": parse_word}
+DURATION: Json = {"type": parse_duration, "metavar": "DURATION"}
+KEYS: Json = {"action": "append", "default": [], "metavar": "K", "type": parse_word}
+PAIRS = KEYS | {"metavar": "K=V", "type": parse_pair}
+UNSET_APP = "-E --unset-app-config --unset-app-env-override"
+UNSET_DEPLOYMENT = "-O --unset-deployment-config --unset-deployment-override"
+OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags, help, what else add_argument should know
+    "name": ("-n --name", "the deployment", WORD),
+    "action": ("-a --action", "the action's id", {"metavar": "ID", "type": int}),
+    "set_application": ("-e --set-app-config", "set an application override", PAIRS),
+    "set_deployment": ("-o --set-deployment-config", "set a deployment override", PAIRS),
+    "tag": ("-t --tag", "the same as -o tag=TAG", WORD),
+    "unset_application": (UNSET_APP, "drop an application override, back to the default", KEYS),
+    "unset_deployment": (UNSET_DEPLOYMENT, "drop a deployment override, back to the default", KEYS),
+    "remove_application": ("--remove-app-config", "take an application default away", KEYS),
+    "remove_deployment": ("--remove-deployment-config", "take a deployment default away", KEYS),
+    "wait": ("--wait", "wait for the outcome; the exit code tells it", FLAG),
+    "timeout": ("--timeout", "for how long to --wait: 90, 90s, 5m, 1h (default 30m)", DURATION),
+    "yes": ("-y --yes", "do not ask", FLAG),
+    "archived": ("--archived", "without, only, or with archived ones (default all)", ARCHIVED),
+    "status": ("--status", "only those with this status", {}),
+    "query": ("-q --query", "only those that this text finds", {}),
+    "sort": ("--sort", "name, created, changed; --sort=-KEY descends (default -changed)", {"default": "-changed"}),
+    "names": ("--names", "names only, one per line", FLAG),
+    "log_type": ("-l --log-type", "which output (default all)", {"choices": STREAMS, "default": "all"}),
+    "follow": ("-f --follow", "go on until the action has finished", FLAG),
+    "check": ("--check", "run the check now", FLAG),
+}
+
+CHANGE = "name! set_application set_deployment tag remove_application remove_deployment"
+
+
+class Command(NamedTuple):
+    """A command: what runs it, its options (names in OPTIONS, ! for required), its help, examples by line."""
+
+    run: Callable[[Api, Args], int]
+    options: str
+    help: str
+    examples: str = "-n orange"
+
+
+COMMANDS = {
+    "create": Command(
+        act, f"{CHANGE} wait timeout", "create a deployment", "-n orange -t v1.2 -e db.size=small --wait"
+    ),
+    "list": Command(
+        list_deployments, "archived status query sort names", "list deployments", "--status Running --names\n-q feature"
+    ),
+    "info": Command(info, "name!", "show a deployment, its overrides, links and last actions"),
+    "update": Command(
+        act,
+        f"{CHANGE} unset_application unset_deployment wait timeout",
+        "change overrides of a deployment; those not named stay",
+        "-n orange -t v1.3 --wait --timeout 10m\n-n orange -e db.size=big -E db.host",
+    ),
+    "archive": Command(act, "name! wait timeout", "free a deployment's resources, keep its data"),
+    "restore": Command(act, "name! wait timeout", "bring an archived deployment back", "-n orange --wait"),
+    "cleanup": Command(act, "name! yes wait timeout", "remove an archived deployment for good", "-n orange --yes"),
+    "delete": Command(delete, "name! yes", "make the server forget a deployment, without any script"),
+    "logs": Command(logs, "action name log_type follow", "print the output of an action", "-a 17 -l err\n-n orange -f"),
+    "status": Command(status, "name! check", "print a deployment's status; exit 0 if it is Running, else 1"),
+    "config": Command(
+        config,
+        "name set_deployment tag",
+        "show a deployment's configuration; without -n, the defaults and suggested keys",
+        "-n orange\n-o size=big",
+    ),
+    "cancel": Command(cancel, "action name wait timeout", "stop an unfinished action", "-a 17\n-n orange --wait"),
+    "version": Command(version, "", "print the versions of octo and of the server", ""),
+}
+EPILOG = f"""\
+environment:
+  OCTOPOD_URL                the server (default {DEFAULT_URL})
+  OCTO_AUTHORIZATION_HEADER  value of the Authorization header; not needed by a server without logins
+  OCTO_TAG_KEY               the deployment override that --tag sets (default tag)
+
+exit codes:
+  0 done  1 the action failed  2 usage  3 not found  4 not authorised  5 conflict  6 invalid
+  7 still running when the time was up  8 cancelled  9 server unreachable
+
+octo COMMAND --help shows the options of a command, with examples."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser made of COMMANDS and OPTIONS."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="print the API's answer as it is")
+    common.add_argument("--no-color", action="store_true", help="no colours (as with NO_COLOR set)")
+    shape: Json = {"parents": [common], "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    top = argparse.ArgumentParser("octo", description="Manage the deployments of Octopod.", epilog=EPILOG, **shape)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        examples = "\n".join(["examples:", *(f"  octo {name} {line}" for line in command.examples.split("\n"))])
+        sub = commands.add_parser(name, help=command.help, description=command.help, epilog=examples, **shape)
+        for option in command.options.split():
+            flags, text, settings = OPTIONS[option.rstrip("!")]
+            settings = settings | {"dest": option.rstrip("!"), "required": option.endswith("!")}
+            sub.add_argument(*flags.split(), help=text, **settings)
+    return top
+
+
+def check_arguments(argv: Sequence[str], args: Args) -> None:
+    """Raise Failure for what argparse cannot see."""
+    if re.search("[\ud800-\udfff]", "".join(argv)):
+        raise Failure(USAGE, "the arguments are not valid UTF-8.")
+    if args.command in ("logs", "cancel") and (args.action is None) == (args.name is None):
+        raise Failure(USAGE, f"{args.command} needs either -a ID or -n NAME.")
+    if getattr(args, "timeout", None) is not None and not args.wait:
+        raise Failure(USAGE, "--timeout needs --wait.")
+
+
+def confirm(args: Args) -> None:
+    """On a terminal, let the user type the name before what cannot be undone; elsewhere (CI) there is nobody to ask."""
+    if getattr(args, "yes", True) or not sys.stdin.isatty():
+        return
+    print(f"This cannot be undone. Type {args.name} to {args.command} it: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != args.name:
+        raise Failure(USAGE, "that is not its name; nothing was done.")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command, say what went wrong; return its exit code."""
+    args = parser().parse_args(argv, Args(json=False, no_color=False))
+    if args.no_color:
+        os.environ["NO_COLOR"] = "1"
+    try:
+        check_arguments(argv, args)
+        confirm(args)
+        return COMMANDS[args.command].run(Api(), args)
+    except Failure as failure:
+        say(f"octo: {failure}")
+        return failure.code
+    except (KeyError, TypeError, ValueError) as error:
+        say(f"octo: the answer was not understood ({error!r}). Do octo {VERSION} and the server belong together?")
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        say("octo: interrupted.")
+        return INTERRUPTED
+
+
+def main() -> int:
+    """The entry point: run the command that sys.argv holds, quietly if nobody reads its output any more."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a narrow locale is no error
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter complains as it ends
+        return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
