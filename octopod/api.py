@@ -8,13 +8,13 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, jsonify, request, url_for
 
-from octopod import __version__, checks, defaults, deployments, events, runs, schemas
-from octopod.deployments import get_action, get_deployment, unfinished_action
+from octopod import __version__, checks, defaults, deployments, events, queries, runs, schemas
 from octopod.errors import FieldError, Invalid, UnsupportedMediaType
 from octopod.keeper import STREAMS
 from octopod.lifecycle import Kind
 from octopod.models import Action, Deployment
 from octopod.overrides import parse_overrides
+from octopod.queries import get_action, get_deployment, unfinished_action
 from octopod.schemas import action_json, deployment_json
 from octopod.settings import settings
 
@@ -45,7 +45,7 @@ def show_project():
 @bp.input(schemas.DeploymentQuery, location="query")
 @bp.output(schemas.DeploymentList)
 def list_deployments(query_data):
-    rows, actions, following = deployments.list_deployments(**query_data.model_dump())
+    rows, actions, following = queries.list_deployments(**query_data.model_dump())
     return jsonify(items=[deployment_json(row, actions.get(row.id)) for row in rows], next=following)
 
 
@@ -96,7 +96,7 @@ def create_action(name, json_data):
 @bp.input(schemas.PageQuery, location="query")
 @bp.output(schemas.ActionList)
 def list_deployment_actions(name, query_data):
-    rows, following = deployments.list_actions(of=get_deployment(name), **query_data.model_dump())
+    rows, following = queries.list_actions(of=get_deployment(name), **query_data.model_dump())
     return jsonify(items=[action_json(row) for row in rows], next=following)
 
 
@@ -111,7 +111,7 @@ def check_deployment(name):
 @bp.output(schemas.ActionList)
 def list_actions(query_data):
     query = query_data.model_dump()
-    rows, following = deployments.list_actions(name=query.pop("deployment"), **query)
+    rows, following = queries.list_actions(name=query.pop("deployment"), **query)
     return jsonify(items=[action_json(row) for row in rows], next=following)
 
 
@@ -119,7 +119,7 @@ def list_actions(query_data):
 @bp.input(schemas.WaitQuery, location="query")
 @bp.output(schemas.ActionJSON)
 def show_action(id, query_data):
-    return jsonify(action_json(deployments.wait_for_action(id, query_data.wait)))
+    return jsonify(action_json(queries.wait_for_action(id, query_data.wait)))
 
 
 @bp.get("/actions/<int:id>/logs")
@@ -158,18 +158,18 @@ def deployment_keys():
 @bp.input(schemas.ConfigQuestion)
 @bp.output(schemas.DefaultsJSON)
 def application_config(json_data):
-    return jsonify(schemas.defaults_json(defaults.application_defaults(_effective(json_data))))
+    return jsonify(schemas.defaults_json(deployments.application_defaults(_overrides(json_data))))
 
 
 @bp.post("/config/application/keys")
 @bp.input(schemas.ConfigQuestion)
 @bp.output(schemas.KeysJSON)
 def application_keys(json_data):
-    return jsonify(schemas.keys_json(defaults.application_keys(_effective(json_data))))
+    return jsonify(schemas.keys_json(defaults.application_keys(defaults.effective_deployment(_overrides(json_data)))))
 
 
-def _effective(question):
-    return defaults.effective_deployment(parse_overrides(question.deployment_overrides.items(), "deployment_overrides"))
+def _overrides(question):
+    return parse_overrides(question.deployment_overrides.items(), "deployment_overrides")
 
 
 def _deployment_answer(deployment: Deployment) -> Response:

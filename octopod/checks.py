@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from octopod import defaults, deployments, events, metrics, runs, suite
+from octopod import defaults, events, metrics, queries, runs, suite
 from octopod.db import now, session
 from octopod.errors import Conflict, Unavailable
 from octopod.lifecycle import Status, after_check, check_script, is_pending
 from octopod.models import Deployment
+from octopod.outcomes import announce
 from octopod.runs import Result
 from octopod.settings import settings
 
@@ -26,11 +27,11 @@ class Verdict(NamedTuple):
 
 def check_now(name: str) -> Verdict:
     """Check a deployment because somebody asks. Raises NotFound, Conflict while an action or another check runs."""
-    deployment = deployments.get_deployment(name)
+    deployment = queries.get_deployment(name)
     script = check_script(Status(deployment.status))
     if script is None:
         raise Conflict(f"Cannot check {name}: it is {deployment.status}, so nothing of it should run")
-    if deployments.unfinished_action(deployment):
+    if queries.unfinished_action(deployment):
         raise Conflict(f"Cannot check {name} while an action is under way")
     lease = claim(deployment)
     if lease is None:
@@ -85,7 +86,7 @@ def _store(deployment: Deployment, lease: datetime, new: Status, reason: str, mo
     if not stored:
         return
     if new != deployment.status:
-        deployments.announce(deployment, new)
+        announce(deployment, new)
     elif reason != deployment.status_reason:
         events.publish(deployment.id)
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
-from peewee import BooleanField, Expression, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
+from peewee import BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
 
 from octopod.db import JSONField, TimeField, database
-from octopod.lifecycle import UNFINISHED, Kind, State, Status
+from octopod.lifecycle import UNFINISHED, State, Status
 
 
 class Table(Model):
@@ -118,13 +117,3 @@ class Action(Table):
     @property
     def is_finished(self) -> bool:
         return self.state not in UNFINISHED
-
-
-def after(query: ModelSelect, order: Any, tie: Any, value: Any, last_id: int, descending: bool) -> ModelSelect:
-    """The part of an ordered query that follows the row (value, last_id)."""
-    beyond: Expression = (order < value) if descending else (order > value)
-    further: Expression = (tie < last_id) if descending else (tie > last_id)
-    return query.where(beyond | ((order == value) & further))
-
-
-__all__ = ["Action", "Deployment", "Kind", "State", "Status", "after"]

@@ -5,13 +5,14 @@ from typing import Any
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 
-from octopod import api, defaults, deployments, schemas
-from octopod.deployments import Edit, Raw, get_action, get_deployment, may_start, unfinished_action
+from octopod import api, defaults, deployments, queries, schemas
+from octopod.deployments import Edit, Raw, may_start
 from octopod.errors import Conflict, Invalid, Unavailable
 from octopod.keeper import STREAMS
 from octopod.lifecycle import STEPS, Kind, Status, is_pending
 from octopod.models import Deployment
 from octopod.overrides import Item, Overrides
+from octopod.queries import get_action, get_deployment, unfinished_action
 from octopod.settings import settings
 
 bp = Blueprint("web", __name__)
@@ -57,7 +58,7 @@ def home():
 @bp.get("/deployments")
 def list_deployments():
     query = schemas.DeploymentQuery.model_validate({key: value for key, value in request.args.items() if value})
-    rows, actions, following = deployments.list_deployments(**query.model_dump())
+    rows, actions, following = queries.list_deployments(**query.model_dump())
     return render_template("deployments/list.html", deployments=rows, actions=actions, query=query, next=following)
 
 
@@ -122,7 +123,7 @@ def show_logs(id):
 
 def _page(deployment: Deployment, problem: Exception | None = None) -> str:
     action = unfinished_action(deployment)
-    history, _ = deployments.list_actions(of=deployment, limit=20)
+    history, _ = queries.list_actions(of=deployment, limit=20)
     try:
         config = deployments.explain_config(deployment.deployment_overrides, deployment.application_overrides)
     except Unavailable as unavailable:

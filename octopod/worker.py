@@ -9,13 +9,13 @@ import socket
 import time
 from pathlib import Path
 
-from octopod import defaults, deployments, events, metrics, runs, suite
+from octopod import defaults, events, metrics, runs, suite
 from octopod.db import now, persist, session
-from octopod.deployments import Outcome
 from octopod.errors import Unavailable
 from octopod.lifecycle import STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
+from octopod.outcomes import Outcome, finish_action
 from octopod.pool import Pool, forever, guarded, spawn
 from octopod.runs import Result
 from octopod.settings import settings
@@ -120,9 +120,7 @@ class Worker:
 
     def settle(self, action: Action, state: State, reason: str, outcome: Outcome) -> None:
         """Store the end of an action, however long the database is away."""
-        persist(
-            lambda: deployments.finish_action(action, state, reason, outcome, believed=Action.claimed_by == self.name)
-        )
+        persist(lambda: finish_action(action, state, reason, outcome, believed=Action.claimed_by == self.name))
 
     # --- links and reasons, as the run goes on ---
 
