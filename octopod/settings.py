@@ -222,12 +222,14 @@ def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
     return spellings[0], ""
 
 
-OTHER_VARIABLES = {"OCTOPOD_URL"}  # the CLI's
+# The CLI's, and what Kubernetes puts into the environment of every pod beside a Service named octopod.
+OTHER_VARIABLES = re.compile(r"OCTOPOD_(URL|SERVICE_.*|PORT_\d+_.*)")
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    known = {PREFIX + setting.name for setting in SETTINGS} | OTHER_VARIABLES
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = {PREFIX + setting.name for setting in SETTINGS}
+    ours = (name for name in environ if name.startswith(PREFIX) and not OTHER_VARIABLES.fullmatch(name))
+    return sorted(name for name in ours if name not in known)
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
