@@ -9,7 +9,9 @@ import json
 import os
 import secrets
 import signal
+import sys
 import time
+from http import HTTPStatus
 from typing import Any
 
 import gevent
@@ -23,8 +25,8 @@ from psycogreen.gevent import patch_psycopg
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from octopod import __version__, api, auth, metrics, web
-from octopod.errors import FieldError, Invalid, Problem, Unavailable
+from octopod import __version__, api, auth, metrics, schemas, web
+from octopod.errors import FieldError, Invalid, Problem, TooLarge, Unavailable
 from octopod.log import log
 from octopod.overrides import describe
 from octopod.server import CannotStart, configure, prepare, server, stop_with
@@ -49,6 +51,7 @@ def create_app() -> APIFlask:
     }
     app.config |= {"TAGS": ["Octopod"], "VALIDATION_ERROR_STATUS_CODE": 422}
     app.json = StrictJSON(app)
+    app.spec_processor(_complete_spec)
     app.register_blueprint(api.bp)
     app.register_blueprint(web.bp)
     _add_requests(app)
@@ -64,7 +67,10 @@ class StrictJSON(DefaultJSONProvider):
     ensure_ascii = False
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
-        return json.loads(s, object_pairs_hook=_unique, parse_constant=_no_constant)
+        try:
+            return json.loads(s, object_pairs_hook=_unique, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise Invalid(f"The body is not JSON that can be read: {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -94,6 +100,7 @@ def _add_requests(app: APIFlask) -> None:
         auth.refuse_other_sites(request)
         g.identity = auth.identify(request)
         auth.authorise(g.identity, role)
+        _refuse_odd_sizes_and_addresses()
         if server.draining and request.method not in auth.SAFE_METHODS:
             raise Unavailable("The server is about to stop; try again in a moment")
 
@@ -114,6 +121,15 @@ def _add_requests(app: APIFlask) -> None:
             by=who,
         )
         return response
+
+
+def _refuse_odd_sizes_and_addresses() -> None:
+    """What neither the framework nor the databases refuse by themselves. Raises Invalid, TooLarge."""
+    if "\0" in request.path or any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+        raise Invalid("The address has a NUL character in it")
+    # A body without Content-Length is cut off at the limit, not refused; what is left could even be valid.
+    if "Transfer-Encoding" in request.headers and len(request.get_data()) >= MOST_BODY_BYTES:
+        raise TooLarge(MOST_BODY_BYTES)
 
 
 def _add_errors(app: APIFlask) -> None:
@@ -143,9 +159,11 @@ def _add_errors(app: APIFlask) -> None:
 
     @app.errorhandler(HTTPException)
     def from_werkzeug(error: HTTPException) -> Response:
-        status = 422 if error.code == 400 else error.code or 500
+        if error.code == 413:
+            return ours(TooLarge(MOST_BODY_BYTES))
+        status, title = (422, Invalid.title) if error.code == 400 else (error.code or 500, error.name)
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
-        return _answer(status, error.name, error.description or error.name, [], headers)
+        return _answer(status, title, error.description or error.name, [], headers)
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
@@ -156,6 +174,7 @@ def _add_errors(app: APIFlask) -> None:
 
 def _answer(status: int, title: str, detail: str, errors: list[FieldError], headers: dict[str, str]) -> Response:
     """RFC 9457 for programs, a page for people."""
+    detail, errors = _sendable(detail), [FieldError(*map(_sendable, error)) for error in errors]
     if request.path.startswith("/api/") or not request.accept_mimetypes.accept_html:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = jsonify(body | ({"errors": [error._asdict() for error in errors]} if errors else {}))
@@ -165,6 +184,40 @@ def _answer(status: int, title: str, detail: str, errors: list[FieldError], head
     response.status_code = status
     response.headers.update(headers)
     return response
+
+
+def _sendable(text: str) -> str:
+    """What was sent may be quoted in an answer, but half a surrogate pair cannot be."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _complete_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the errors that every operation has, in the form that they have."""
+    shapes = spec["components"]["schemas"]
+    shapes["ProblemJSON"] = schemas.ProblemJSON.model_json_schema(ref_template="#/components/schemas/{model}")
+    shapes |= shapes["ProblemJSON"].pop("$defs")
+    for unused in ("ValidationError", "HTTPError"):
+        shapes.pop(unused, None)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemJSON"}}}
+    for path, operations in spec["paths"].items():
+        for method, operation in operations.items():
+            for status in _errors_of(path, method):
+                operation["responses"][str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+    return spec
+
+
+def _errors_of(path: str, method: str) -> list[int]:
+    """The statuses of the errors that an operation may answer."""
+    found = [401, 403, 422, 503]
+    if "{" in path:
+        found.append(404)
+    if method != "get":
+        found += [409, 413, 415]
+    if path.endswith("{name}/actions") and method == "post":
+        found.append(412)
+    return sorted(found)
 
 
 def _add_operations(app: APIFlask) -> None:
@@ -194,14 +247,19 @@ def _add_operations(app: APIFlask) -> None:
         return render_template("docs.html", spec=app.spec)
 
 
-def main() -> None:
-    """Serve on HOST:PORT until TERM or INT; then drain."""
+def main(arguments: list[str]) -> None:
+    """Get ready; then, unless that is all that is asked for (`prepare`), serve on HOST:PORT until TERM or INT."""
     patch_psycopg()
     try:
         configure()
         prepare()
     except (BadSettings, CannotStart) as error:
         stop_with(error)
+    if arguments != ["prepare"]:
+        _serve()
+
+
+def _serve() -> None:
     http = WSGIServer((settings.HOST, settings.PORT), create_app(), log=None, error_log=None)
     try:
         http.start()
@@ -215,6 +273,9 @@ def main() -> None:
 
 
 def _stop(http: WSGIServer) -> None:
+    """Drain; whoever asks a second time is in a hurry."""
+    if server.draining:
+        os._exit(1)
     server.drain()
     http.stop(timeout=1)
 
@@ -237,4 +298,4 @@ Ctrl-C stops the server; what it deployed goes on running.
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

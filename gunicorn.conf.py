@@ -2,14 +2,16 @@
 
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
-from octopod.server import CannotStart, configure, prepare, stop_with
 from octopod.settings import BadSettings, settings
 
 try:
-    configure()
+    settings.load()
 except BadSettings as error:
-    stop_with(error)
+    sys.exit(f"Octopod cannot start:\n{error}")
 
 bind = f"{settings.HOST}:{settings.PORT}"
 worker_class = "octopod.draining.DrainingWorker"
@@ -19,16 +21,20 @@ timeout = 60
 graceful_timeout = int(settings.DRAIN_TIMEOUT) + 10
 preload_app = False  # greenlets do not survive a fork
 accesslog = None  # the app logs its requests itself
+control_socket_disable = True
 
 _metrics = settings.DATA_DIR / "metrics"
 
 
 def on_starting(server):
-    """In the master, once per server: what `python app.py` does before it serves."""
-    try:
-        prepare()
-    except CannotStart as error:
-        stop_with(error)
+    """In the master, once per server: what `python app.py` does before it serves.
+
+    In a process of its own, because the master must not import what its workers are still to patch: peewee keeps a
+    connection per thread, and which kind of thread that is gets decided when it is imported.
+    """
+    prepared = subprocess.run([sys.executable, Path(__file__).with_name("app.py"), "prepare"])
+    if prepared.returncode:
+        sys.exit(prepared.returncode)
     if server.cfg.workers > 1:
         shutil.rmtree(_metrics, ignore_errors=True)
         _metrics.mkdir(parents=True)

@@ -25,7 +25,8 @@ FOLLOW_POLL = 0.5  # seconds between two looks at a growing log
 
 @bp.before_request
 def refuse_other_media_types():
-    if request.content_length and not request.is_json:
+    has_body = request.content_length or "Transfer-Encoding" in request.headers
+    if has_body and not request.is_json:
         raise UnsupportedMediaType(f"Send application/json, not {request.mimetype or 'a body without Content-Type'}")
 
 

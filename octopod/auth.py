@@ -129,7 +129,8 @@ def _proxied_role(request: Request) -> str:
 def _anonymous(request: Request, origin: str) -> Identity:
     """Somebody without a login: an admin on a server that only this machine can reach, else a user where that is allowed."""
     if settings.ALLOW_ANONYMOUS:
-        return Identity("anonymous", USER if _has_credentials() or not is_loopback(settings.HOST) else ADMIN, origin)
+        alone = not _has_credentials() and is_loopback(settings.HOST) and _is_local(request)
+        return Identity("anonymous", ADMIN if alone else USER, origin)
     if _has_credentials():
         raise NotAuthenticated("Log in, or send the Authorization header that this server knows")
     if _is_local(request):
@@ -163,9 +164,16 @@ def refuse_other_sites(request: Request) -> None:
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = site not in SAME_SITE if site else bool(origin) and urlsplit(origin or "").netloc != request.host
+    foreign = site not in SAME_SITE if site else bool(origin) and _netloc(origin or "") != request.host
     if foreign:
         raise NotAuthorised("A page of another site sent this request; it was not carried out")
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _is_our_host(host: str) -> bool:

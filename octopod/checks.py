@@ -13,6 +13,7 @@ from octopod.runs import Result
 from octopod.settings import settings
 
 LEASE_MARGIN = 30.0  # seconds beyond a check's own time limits after which another server may try
+NOW_SAYS = "; check now says: "  # after the reason that a failure began with, which says more than its consequences
 QUICKEST = 0.5  # seconds between two checks of a deployment that somebody is waiting for
 
 
@@ -114,4 +115,7 @@ def _reason(deployment: Deployment, result: Result, new: Status) -> str:
         )
     if result.outcome != "exited" or not said:
         said = "; ".join(filter(None, [f"the check failed: {result.why}", said]))
-    return f"Not confirmed yet: {said}" if is_pending(new) else said
+    if is_pending(new):
+        return f"Not confirmed yet: {said}"
+    began = deployment.status_reason.partition(NOW_SAYS)[0]
+    return f"{began}{NOW_SAYS}{said}" if new == deployment.status and began != said else said

@@ -43,6 +43,13 @@ class ChangedMeanwhile(Problem):
     status, title = 412, "Changed meanwhile"
 
 
+class TooLarge(Problem):
+    status, title = 413, "Too large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The request is larger than {most // 2**20} MiB, which is the most that is accepted")
+
+
 class UnsupportedMediaType(Problem):
     status, title = 415, "Unsupported media type"
 

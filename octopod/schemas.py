@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, StrictStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeFloat, StrictStr
 
 from octopod.checks import Verdict
 from octopod.defaults import Answer
@@ -19,6 +19,17 @@ MOST_PER_PAGE = 500
 OverridesJSON = Annotated[
     dict[str, StrictStr | None], Field(description="Key to value; null takes the default of that key away.")
 ]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """In UTC, so that nothing depends on the time zones of servers and databases."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the moment is beyond the calendar") from None
+
+
+MomentJSON = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Shape(BaseModel):
@@ -93,7 +104,7 @@ class ActionQuery(PageQuery):
     deployment: str | None = None
     kind: Kind | None = None
     state: State | None = None
-    since: datetime | None = None
+    since: MomentJSON | None = None
 
 
 class WaitQuery(Shape):

@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 
-from octopod import api, defaults, deployments, queries, schemas
+from octopod import api, deployments, queries, schemas
 from octopod.deployments import Edit, Raw, may_start
-from octopod.errors import Conflict, Invalid, Unavailable
+from octopod.errors import ChangedMeanwhile, Conflict, Invalid, Unavailable
 from octopod.keeper import STREAMS
 from octopod.lifecycle import STEPS, Kind, Status, is_pending
 from octopod.models import Deployment
-from octopod.overrides import Item, Overrides
+from octopod.overrides import MASK, Item, Overrides
 from octopod.queries import get_action, get_deployment, unfinished_action
 from octopod.settings import settings
 
@@ -64,7 +64,7 @@ def list_deployments():
 
 @bp.get("/deployments/new")
 def new_deployment():
-    return _form(None, _explained({}, {}))
+    return _form(None, _shown(None))
 
 
 @bp.post("/deployments")
@@ -73,7 +73,7 @@ def create_deployment():
     try:
         deployment, _ = deployments.create(name, *levels, g.identity.requester)
     except (Invalid, Conflict, Unavailable) as problem:
-        return _form(None, _typed(levels), name=name, problem=problem), problem.status
+        return _form(None, _typed(levels, None), name=name, problem=problem), problem.status
     return redirect(url_for("web.show_deployment", name=deployment.name), 303)
 
 
@@ -85,24 +85,22 @@ def show_deployment(name):
 @bp.get("/deployments/<name>/edit")
 def edit_deployment(name):
     deployment = get_deployment(name)
-    return _form(
-        deployment,
-        _explained(deployment.deployment_overrides, deployment.application_overrides),
-        version=deployment.version,
-    )
+    return _form(deployment, _shown(deployment), version=deployment.version)
 
 
 @bp.post("/deployments/<name>/actions")
 def create_action(name):
     kind = _kind_from_form()
-    levels = _levels_from_form() if kind is Kind.UPDATE else None
+    levels = _levels_from_form(get_deployment(name)) if kind is Kind.UPDATE else None
     version = request.form.get("version", type=int)
     try:
         deployments.request_action(name, kind, g.identity.requester, levels and Edit(*levels), version)
-    except (Invalid, Conflict, Unavailable) as problem:
+    except (Invalid, Conflict, Unavailable, ChangedMeanwhile) as problem:
         deployment = get_deployment(name)
         if levels:
-            return _form(deployment, _typed(levels), problem=problem, version=version), problem.status
+            if isinstance(problem, ChangedMeanwhile):
+                version = deployment.version  # who has been told may save what they typed all the same
+            return _form(deployment, _typed(levels, deployment), problem=problem, version=version), problem.status
         return _page(deployment, problem), problem.status
     return redirect(url_for("web.show_deployment", name=name), 303)
 
@@ -144,26 +142,35 @@ def _form(deployment: Deployment | None, rows: dict[str, list[Item]], **values: 
     return render_template("deployments/form.html", deployment=deployment, rows=rows, blank_rows=BLANK_ROWS, **values)
 
 
-def _explained(deployment_overrides: Overrides, application_overrides: Overrides) -> dict[str, list[Item]]:
-    return deployments.explain_config(deployment_overrides, application_overrides)
+def _overrides(deployment: Deployment | None) -> dict[str, Overrides]:
+    """The stored overrides by level; none for a new deployment."""
+    if deployment is None:
+        return {level: {} for level in LEVELS}
+    return dict(zip(LEVELS, (deployment.deployment_overrides, deployment.application_overrides), strict=True))
 
 
-def _typed(levels: tuple[Raw, Raw]) -> dict[str, list[Item]]:
+def _shown(deployment: Deployment | None) -> dict[str, list[Item]]:
+    """The rows of the form as it is first shown; of secrets only the mask."""
+    levels = deployments.explain_config(*_overrides(deployment).values())
+    return {level: [Item(**schemas.item_json(item)) for item in items] for level, items in levels.items()}
+
+
+def _typed(levels: tuple[Raw, Raw], deployment: Deployment | None) -> dict[str, list[Item]]:
     """What somebody typed, on top of the defaults as far as they can be had: nothing typed is lost."""
-    return {level: _typed_level(level, raw) for level, raw in zip(LEVELS, levels, strict=True)}
-
-
-def _typed_level(level: str, raw: Raw) -> list[Item]:
     try:
-        answer = defaults.deployment_defaults() if level == "deployment" else defaults.application_defaults([])
+        shown = _shown(deployment)
     except Unavailable:
-        return [Item(key, value, "custom" if value is not None else "removed", None) for key, value in raw]
-    known = dict(answer.items)
+        shown = {level: [] for level in LEVELS}
+    return {level: _typed_level(raw, shown[level]) for level, raw in zip(LEVELS, levels, strict=True)}
+
+
+def _typed_level(raw: Raw, shown: list[Item]) -> list[Item]:
+    known = {item.key: item.default for item in shown if item.default is not None}
     typed = [
         Item(key, value, "removed" if value is None else "override" if key in known else "custom", known.get(key))
         for key, value in raw
     ]
-    return typed + [Item(key, value, "default", value) for key, value in answer.items if key not in dict(raw)]
+    return typed + [Item(key, value, "default", value) for key, value in known.items() if key not in dict(raw)]
 
 
 def _kind_from_form() -> Kind:
@@ -173,22 +180,30 @@ def _kind_from_form() -> Kind:
         abort(422, "The form names no kind of action")
 
 
-def _levels_from_form() -> tuple[Raw, Raw]:
-    return _level_from_form("deployment"), _level_from_form("application")
+def _levels_from_form(deployment: Deployment | None = None) -> tuple[Raw, Raw]:
+    stored = _overrides(deployment)
+    return _level_from_form("deployment", stored["deployment"]), _level_from_form("application", stored["application"])
 
 
-def _level_from_form(level: str) -> Raw:
-    """The overrides in a form's rows. A row that still says what its default says is none; an empty custom row neither."""
-    form = request.form
-    rows = zip(
-        form.getlist(f"{level}.key"), form.getlist(f"{level}.value"), form.getlist(f"{level}.default"), strict=False
-    )
-    removed = set(form.getlist(f"{level}.removed"))
+def _level_from_form(level: str, stored: Overrides) -> Raw:
+    """The overrides in a form's rows. A row that still says what its default says is none; an empty custom row neither.
+
+    Where both are masked they look alike; then it is one if it was one.
+    """
+    removed = set(request.form.getlist(f"{level}.removed"))
     overrides: Raw = []
-    for key, value, default in rows:
-        value = value.replace("\r\n", "\n")
+    for key, value, default in _rows_from_form(level):
+        is_default = bool(default) and value == default and (value != MASK or stored.get(key) is None)
         if key in removed and default:
             overrides.append((key, None))
-        elif key not in removed and (key.strip() or value) and (value != default or not default):
+        elif key not in removed and (key.strip() or value) and not is_default:
             overrides.append((key, value))
     return overrides
+
+
+def _rows_from_form(level: str) -> list[list[str]]:
+    """Key, value and default of each row; browsers send line breaks as CR LF."""
+    columns = [request.form.getlist(f"{level}.{part}") for part in ("key", "value", "default")]
+    if len({len(column) for column in columns}) > 1:
+        abort(422, "Each row of the form needs a key, a value and a default")
+    return [[text.replace("\r\n", "\n") for text in row] for row in zip(*columns, strict=True)]

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from octopod import defaults, events, metrics, runs, suite
@@ -45,7 +46,7 @@ class Worker:
         events.action_queued.clear()
         self.pool.wait_available()
         while not self.draining and self.pool.free_count() and (action := self.claim()):
-            self.pool.spawn(guarded, self.perform, action)
+            self.pool.spawn(self._guarded, self.perform, action)
         if self.pool.free_count():
             events.action_queued.wait(QUEUE_POLL)
 
@@ -65,13 +66,21 @@ class Worker:
         events.action_queued.set()
         return bool(self.pool.join(timeout=seconds))
 
+    def _guarded(self, see_to: Callable[[Action], None], action: Action) -> None:
+        """See to an action; should we fail at it ourselves, it is settled all the same."""
+        if guarded(see_to, action):
+            return
+        if action.keeper_pid:
+            runs.cancel(action.keeper_pid, action.keeper_started)
+        reason = "Something went wrong in Octopod itself; its log tells more"
+        self.settle(action, State.FAILED, reason, Outcome())
+
     # --- one action ---
 
     def perform(self, action: Action) -> None:
         """Run a claimed action to its end, whatever happens."""
         step = STEPS[Kind(action.kind)]
-        with session():
-            deployment = Deployment.get_by_id(action.deployment_id)
+        deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
             config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
         except Unavailable as problem:
@@ -125,9 +134,8 @@ class Worker:
     # --- links and reasons, as the run goes on ---
 
     def _tell(self, deployment: Deployment, reason: str) -> None:
-        with session():
-            pending = Deployment.status == deployment.status
-            Deployment.update(status_reason=reason).where((Deployment.id == deployment.id) & pending).execute()
+        mine = (Deployment.id == deployment.id) & (Deployment.status == deployment.status)
+        persist(lambda: Deployment.update(status_reason=reason).where(mine).execute())
         events.publish(deployment.id)
 
     def _links(self, deployment: Deployment, config: Config) -> list[dict[str, str]] | None:
@@ -141,8 +149,7 @@ class Worker:
     def _store_links(self, deployment: Deployment, config: Config) -> None:
         links = self._links(deployment, config)
         if links is not None and links != deployment.links:
-            with session():
-                Deployment.update(links=links).where(Deployment.id == deployment.id).execute()
+            persist(lambda: Deployment.update(links=links).where(Deployment.id == deployment.id).execute())
 
     # --- after a restart ---
 
@@ -161,7 +168,7 @@ class Worker:
         for action in running:
             if _is_orphan(action.claimed_by) and self._take_over(action):
                 log.info("resumed", action=action.id, deployment=action.deployment.name, keeper=action.keeper_pid)
-                self.pool.spawn(guarded, self._resume, action)
+                self.pool.spawn(self._guarded, self._resume, action)
 
     def _take_over(self, action: Action) -> bool:
         with session():
@@ -174,8 +181,7 @@ class Worker:
         if action.keeper_pid is None:
             self._again(action)  # claimed, but no script was started
             return
-        with session():
-            deployment = Deployment.get_by_id(action.deployment_id)
+        deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
             config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
         except Unavailable:
@@ -229,6 +235,5 @@ def _reason(action: Action, result: Result) -> str:
 
 
 def _cancelled(action: Action) -> str:
-    with session():
-        who = Action.select(Action.cancelled_by).where(Action.id == action.id).scalar()
+    who = persist(lambda: Action.select(Action.cancelled_by).where(Action.id == action.id).scalar())
     return f"Cancelled by {who or 'a signal to its process'}"
