@@ -33,6 +33,7 @@ def refuse_other_media_types():
 @bp.get("/project")
 @bp.output(schemas.ProjectJSON)
 def show_project():
+    """Name, base domain, namespace, version and suite of this installation."""
     return jsonify(
         name=settings.PROJECT_NAME,
         base_domain=settings.BASE_DOMAIN,
@@ -46,6 +47,7 @@ def show_project():
 @bp.input(schemas.DeploymentQuery, location="query")
 @bp.output(schemas.DeploymentList)
 def list_deployments(query_data):
+    """Deployments, a page at a time."""
     rows, actions, following = queries.list_deployments(**query_data.model_dump())
     return jsonify(items=[deployment_json(row, actions.get(row.id)) for row in rows], next=following)
 
@@ -54,6 +56,7 @@ def list_deployments(query_data):
 @bp.input(schemas.NewDeployment)
 @bp.output(schemas.DeploymentJSON, status_code=202)
 def create_deployment(json_data):
+    """Ask for a new deployment. 202: the request is stored; `Location` is its action."""
     deployment_overrides = list(json_data.deployment_overrides.items())
     application_overrides = list(json_data.application_overrides.items())
     deployment, action = deployments.create(
@@ -65,12 +68,14 @@ def create_deployment(json_data):
 @bp.get("/deployments/<name>")
 @bp.output(schemas.DeploymentJSON)
 def show_deployment(name):
+    """One deployment; its `ETag` can be sent back as `If-Match`."""
     return _deployment_answer(get_deployment(name))
 
 
 @bp.delete("/deployments/<name>")
 @bp.output({}, status_code=204)
 def delete_deployment(name):
+    """Forget a deployment without running any script; what it has deployed stays where it is."""
     deployments.delete(name, g.identity.requester)
     return Response(status=204)
 
@@ -78,6 +83,7 @@ def delete_deployment(name):
 @bp.get("/deployments/<name>/config")
 @bp.output(schemas.ConfigJSON)
 def show_config(name):
+    """The effective configuration, each value with its origin."""
     deployment = get_deployment(name)
     levels = deployments.explain_config(deployment.deployment_overrides, deployment.application_overrides)
     return jsonify({level: [schemas.item_json(item) for item in items] for level, items in levels.items()})
@@ -87,6 +93,7 @@ def show_config(name):
 @bp.input(schemas.NewAction)
 @bp.output(schemas.ActionJSON, status_code=202)
 def create_action(name, json_data):
+    """Ask for an action: update, archive, restore or cleanup."""
     action = deployments.request_action(
         name, Kind(json_data.kind), g.identity.requester, json_data.edit(), _version_asked_for()
     )
@@ -97,6 +104,7 @@ def create_action(name, json_data):
 @bp.input(schemas.PageQuery, location="query")
 @bp.output(schemas.ActionList)
 def list_deployment_actions(name, query_data):
+    """What was done to a deployment, newest first."""
     rows, following = queries.list_actions(of=get_deployment(name), **query_data.model_dump())
     return jsonify(items=[action_json(row) for row in rows], next=following)
 
@@ -104,6 +112,7 @@ def list_deployment_actions(name, query_data):
 @bp.post("/deployments/<name>/check")
 @bp.output(schemas.VerdictJSON)
 def check_deployment(name):
+    """Run its check now and store what follows from it."""
     return jsonify(schemas.verdict_json(name, checks.check_now(name)))
 
 
@@ -111,6 +120,7 @@ def check_deployment(name):
 @bp.input(schemas.ActionQuery, location="query")
 @bp.output(schemas.ActionList)
 def list_actions(query_data):
+    """What was done to any deployment, removed ones included, newest first."""
     query = query_data.model_dump()
     rows, following = queries.list_actions(name=query.pop("deployment"), **query)
     return jsonify(items=[action_json(row) for row in rows], next=following)
@@ -120,6 +130,7 @@ def list_actions(query_data):
 @bp.input(schemas.WaitQuery, location="query")
 @bp.output(schemas.ActionJSON)
 def show_action(id, query_data):
+    """One action; with `wait`, the answer is held until it is finished or the seconds are over."""
     return jsonify(action_json(queries.wait_for_action(id, query_data.wait)))
 
 
@@ -129,6 +140,7 @@ def show_action(id, query_data):
     responses={200: {"description": "What the script wrote", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 )
 def show_logs(id, query_data):
+    """What the script of an action wrote, so far; with `follow=true`, as it is written."""
     streams = STREAMS if query_data.stream == "all" else (query_data.stream,)
     action = get_action(id, output=True)
     if query_data.follow == "true" and not action.is_finished:
@@ -139,6 +151,7 @@ def show_logs(id, query_data):
 @bp.post("/actions/<int:id>/cancel")
 @bp.output(schemas.ActionJSON, status_code=202)
 def cancel_action(id):
+    """Stop an action: TERM to the process group of its script, then KILL."""
     action = deployments.cancel_action(id, g.identity.requester)
     return _accepted(action_json(action), action)
 
@@ -146,12 +159,14 @@ def cancel_action(id):
 @bp.get("/config/deployment")
 @bp.output(schemas.DefaultsJSON)
 def deployment_config():
+    """Defaults of the deployment level."""
     return jsonify(schemas.defaults_json(defaults.deployment_defaults()))
 
 
 @bp.get("/config/deployment/keys")
 @bp.output(schemas.KeysJSON)
 def deployment_keys():
+    """Suggested keys of the deployment level."""
     return jsonify(schemas.keys_json(defaults.deployment_keys()))
 
 
@@ -159,6 +174,7 @@ def deployment_keys():
 @bp.input(schemas.ConfigQuestion)
 @bp.output(schemas.DefaultsJSON)
 def application_config(json_data):
+    """Defaults of the application level for given deployment overrides."""
     return jsonify(schemas.defaults_json(deployments.application_defaults(_overrides(json_data))))
 
 
@@ -166,6 +182,7 @@ def application_config(json_data):
 @bp.input(schemas.ConfigQuestion)
 @bp.output(schemas.KeysJSON)
 def application_keys(json_data):
+    """Suggested keys of the application level for given deployment overrides."""
     return jsonify(schemas.keys_json(defaults.application_keys(defaults.effective_deployment(_overrides(json_data)))))
 
 

@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from peewee import Field, ModelSelect
+from peewee import Field, IntegerField, ModelSelect
 
 from octopod.errors import FieldError, Invalid
 
@@ -42,12 +42,16 @@ def _decode(cursor: str, order: Field) -> tuple[Any, int]:
     """The value and the tie of the row that a page ended with; the value has to be of the order's kind."""
     try:
         value, last = json.loads(base64.urlsafe_b64decode(cursor))
-        parsed = order.python_value(value)
-        order.db_value(parsed)
-    except (ValueError, TypeError, AttributeError):
-        raise Invalid(
-            "The cursor is not one that a list has answered", [FieldError("cursor", "unknown cursor")]
-        ) from None
-    if not isinstance(last, int) or abs(last) >= 2**63 or parsed is None:
-        raise Invalid("The cursor is not one that a list has answered", [FieldError("cursor", "unknown cursor")])
-    return parsed, last
+        kind = int if isinstance(order, IntegerField) else str
+        if type(value) is kind and type(last) is int and _is_comparable(value) and _is_comparable(last):
+            parsed = order.python_value(value)
+            order.db_value(parsed)
+            return parsed, last
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        pass
+    raise Invalid("The cursor is not one that a list has answered", [FieldError("cursor", "unknown cursor")])
+
+
+def _is_comparable(value: int | str) -> bool:
+    """Whether both databases can compare with it. Raises ValueError for half a surrogate pair."""
+    return abs(value) < 2**63 if isinstance(value, int) else b"\0" not in value.encode()
