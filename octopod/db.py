@@ -42,7 +42,7 @@ def is_sqlite() -> bool:
 
 def _sqlite(url: str) -> peewee.Database:
     path = Path(unquote(url.removeprefix("sqlite:///").partition("?")[0])).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # it will hold secrets
     pragmas = {"journal_mode": "wal", "synchronous": "normal", "foreign_keys": 1, "busy_timeout": 5000}
     return PooledSqliteDatabase(
         str(path), max_connections=POOL_SIZE, timeout=POOL_TIMEOUT, pragmas=pragmas, autoconnect=False
