@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ DONE, FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, INVALID, STILL_RUNNING, CAN
 INTERRUPTED, BROKEN_PIPE = 130, 141
 EXIT_CODES = {401: FORBIDDEN, 403: FORBIDDEN, 404: NOT_FOUND, 409: CONFLICT, 412: CONFLICT, 429: UNREACHABLE}
 
-UNFINISHED = ("queued", "running")
 GOALS = {"create": "Running", "update": "Running", "restore": "Running", "archive": "Archived"}
-ENDINGS = {"failed": "failed", "timed_out": "timed out", "cancelled": "was cancelled", "lost": "was lost"}
 COLOURS = {
     32: "Running succeeded",
     33: "CreatePending UpdatePending ArchivePending queued running",
@@ -45,7 +43,6 @@ COLOURS = {
 
 # Seconds. A POST may be held by a slow config_check; a script may be silent for long, a vanished server for ever.
 CONNECT_TIMEOUT, GET_TIMEOUT, POST_TIMEOUT, FOLLOW_TIMEOUT, WAIT_TIMEOUT = 10, 60, 300, 3600, 1800
-PATIENCE = 30  # for how long a GET obeys the server's wish to be asked again later
 
 # Terminal escape sequences, other control characters but newline and tab, and what reorders text.
 HOSTILE = re.compile(
@@ -58,11 +55,11 @@ Args = argparse.Namespace
 
 
 class Failure(Exception):
-    """What ends the command: an exit code, a sentence for the user, and the server's Retry-After in seconds, if any."""
+    """What ends the command: an exit code and a sentence for the user."""
 
-    def __init__(self, code: int, message: str, retry_after: float | None = None):
+    def __init__(self, code: int, message: str):
         super().__init__(message)
-        self.code, self.retry_after = code, retry_after
+        self.code = code
 
 
 # --- Printing -------------------------------------------------------------------------------------------------------
@@ -77,19 +74,14 @@ def clean(value: Any) -> Any:
     return [clean(item) for item in value] if isinstance(value, list) else value
 
 
-def one_line(text: str | None) -> str:
+def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
-    return " ".join((text or "").split())
+    return " ".join(text.split())
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that understands escape sequences."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def width(stream: TextIO) -> int:
+def width() -> int:
     """Columns to use: the terminal's, or 80."""
-    return max(40, shutil.get_terminal_size().columns) if stream.isatty() else 80
+    return max(40, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
 
 
 def say(text: str) -> None:
@@ -100,17 +92,17 @@ def say(text: str) -> None:
 def emit(content: bytes | str) -> int:
     """Print an answer as it was received; only a terminal is spared its control characters. Returns exit code 0."""
     if isinstance(content, str) or sys.stdout.isatty():
-        sys.stdout.write(clean(content if isinstance(content, str) else content.decode(errors="replace")))
-    else:
-        sys.stdout.buffer.write(content)
-    sys.stdout.flush()
+        print(clean(content if isinstance(content, str) else content.decode(errors="replace")), end="", flush=True)
+        return DONE
+    with open(sys.stdout.fileno(), "wb", closefd=False) as stream:  # sys.stdout may write a part only, if unbuffered
+        stream.write(content)
     return DONE
 
 
 def paint(text: str) -> str:
     """The text in the colour of the status or state that it holds, if stdout wants colours."""
     colour = next((code for code, words in COLOURS.items() if text.strip() in words.split()), None)
-    wanted = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    wanted = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
     return f"\x1b[{colour}m{text}\x1b[0m" if colour and wanted else text
 
 
@@ -128,19 +120,17 @@ def fit(widths: Iterable[int], room: int) -> list[int]:
 
 
 def table(heading: str, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a heading ("" for none) and titles, long cells wrapped; STATUS and STATE are coloured."""
+    """Print rows under a heading ("" for none) and titles, with long cells wrapped."""
     if heading:
         print(f"\n{heading}" if rows else f"\n{heading}: none")
     lines = [titles, *(["" if cell is None else str(cell) for cell in row] for row in rows)] if rows else []
     indent = "  " if heading else ""
     natural = [max(len(piece) for cell in column for piece in wrap(cell, 10**9)) for column in zip(*lines, strict=True)]
-    widths = fit(natural, width(sys.stdout) - len(indent) - 2 * (len(titles) - 1))
+    widths = fit(natural, width() - len(indent) - 2 * (len(titles) - 1))
     for line in lines:
         for pieces in zip_longest(*map(wrap, line, widths), fillvalue=""):
             padded = [piece.ljust(room) for piece, room in zip(pieces, widths, strict=True)]
-            cells = zip(titles, padded, strict=True)
-            painted = (paint(cell) if title in ("STATUS", "STATE") else cell for title, cell in cells)
-            print((indent + "  ".join(painted)).rstrip())
+            print((indent + "  ".join(map(paint, padded))).rstrip())
 
 
 def print_links(deployment: Json, indent: str = "") -> None:
@@ -150,35 +140,23 @@ def print_links(deployment: Json, indent: str = "") -> None:
 
 
 def moment(text: str | None) -> str:
-    """An RFC 3339 time in local time: the hour today, else the date as well."""
-    if not text:
-        return ""
-    local = datetime.fromisoformat(text).astimezone()
-    return f"{local:%H:%M:%S}" if local.date() == datetime.now().date() else f"{local:%Y-%m-%d %H:%M}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 42s, 3m04s or 1h02m."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole // 60 % 60:02}m"
+    """An RFC 3339 time in local time; empty for None."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}" if text else ""
 
 
 def took(action: Json) -> str:
-    """How long the action ran, or has been running; empty before it started."""
+    """How long the action ran, or has been running, as 0:03:04; empty before it started."""
     if not action["started_at"]:
         return ""
     end = datetime.fromisoformat(action["finished_at"]) if action["finished_at"] else datetime.now(UTC)
-    return duration((end - datetime.fromisoformat(action["started_at"])).total_seconds())
+    return str(end - datetime.fromisoformat(action["started_at"])).split(".")[0]
 
 
 class Progress:
-    """Where a --wait stands, on stderr: a line per change, or on a terminal one line rewritten with the time passed."""
+    """Where a --wait stands: a line on stderr per change, and the time left."""
 
-    def __init__(self, seconds: float, live: bool = False) -> None:
-        self.live, self.since, self.last = live, time.monotonic(), ""
-        self.until = self.since + seconds
+    def __init__(self, seconds: float) -> None:
+        self.until, self.last = time.monotonic() + seconds, ""
 
     def left(self) -> float:
         """Seconds until the time is up; not below 0."""
@@ -186,18 +164,9 @@ class Progress:
 
     def show(self, text: str) -> None:
         """Show the text, if it says something new."""
-        text = one_line(text)
-        if self.live:
-            line = f"{clean(text)[: width(sys.stderr) - 12]} {duration(time.monotonic() - self.since)}"
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-        elif text != self.last:
-            say(text)
+        if text != self.last:
+            say(one_line(text))
         self.last = text
-
-    def clear(self) -> None:
-        """Take the rewritten line away."""
-        if self.live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 # --- The server -----------------------------------------------------------------------------------------------------
@@ -216,6 +185,13 @@ def body(response: "Response") -> Json:
         raise Failure(UNREACHABLE, "the answer is not Octopod's. Is OCTOPOD_URL right?") from None
 
 
+def use_own_environment() -> None:
+    """Start again with the Python that `make run` has prepared beside this file, if there is one and we are not it."""
+    python = os.path.join(os.path.dirname(os.path.realpath(__file__)), ".venv/bin/python")
+    if os.access(python, os.X_OK) and sys.prefix == sys.base_prefix:
+        os.execv(python, [python, *sys.argv])
+
+
 class Api:
     """The API of the server at OCTOPOD_URL. Whatever goes wrong is a Failure: a sentence and the right exit code."""
 
@@ -223,6 +199,7 @@ class Api:
         try:
             import requests
         except ImportError:
+            use_own_environment()
             raise Failure(USAGE, "requests is missing: pip install requests, or uv run cli.py") from None
         self.errors, self.session = requests.exceptions, requests.Session()
         self.url = (os.environ.get("OCTOPOD_URL") or DEFAULT_URL).rstrip("/")
@@ -248,32 +225,25 @@ class Api:
             cause: BaseException = error
             while cause.__context__:
                 cause = cause.__context__
-            lines = [f"cannot reach {self.url} (OCTOPOD_URL): {getattr(cause, 'strerror', None) or cause}"]
-            if isinstance(error, self.errors.SSLError):
-                lines = [f"no trusted TLS connection to {self.url} (OCTOPOD_URL): {cause}"]
-                lines.append("For an authority of your own set REQUESTS_CA_BUNDLE to its certificate file.")
+            sentence = f"cannot reach {self.url} (OCTOPOD_URL): {getattr(cause, 'strerror', None) or cause}"
             if changing and isinstance(cause, (ConnectionResetError, TimeoutError)):
-                lines.append("It may have been accepted all the same; see octo info.")
-            raise Failure(UNREACHABLE, "\n".join(lines)) from error
+                sentence += "\nIt may have been accepted all the same; see octo info."
+            raise Failure(UNREACHABLE, sentence) from error
 
     def problem(self, response: "Response") -> Failure:
-        """The Failure that an answer other than 2xx stands for, with one line per field."""
-        status, later = response.status_code, response.headers.get("Retry-After", "")
+        """The Failure that an answer other than 2xx stands for."""
+        status = response.status_code
         try:
-            told = clean(response.json())
-            detail = told.get("detail") or told["title"]
-            fields = [f"{error['field']}: {error['message']}" for error in told.get("errors") or []]
-            lines = [detail, *(f"  {field}" for field in fields if field not in detail)]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            lines = [clean(response.json()["detail"])]  # it names the fields that are wrong
+        except (ValueError, TypeError, KeyError):
             target = f" to {response.headers['Location']}" if "Location" in response.headers else ""
             hint = f"Is OCTOPOD_URL ({self.url}) right? Is there a login in front of it?"
             lines = [f"{status} {response.reason}{target}, and not from Octopod. {hint}"]
         if status in (401, 403):
             verb = "holds credentials that do not suffice." if self.authorization else "is not set."
             lines.append(f"OCTO_AUTHORIZATION_HEADER (the value of the Authorization header) {verb}")
-        pause = (float(later) if later.isdecimal() else 5.0) if later and status in (429, 503) else None
         code = EXIT_CODES.get(status, INVALID if 400 <= status < 500 else UNREACHABLE)
-        return Failure(code, "\n".join(lines), pause)
+        return Failure(code, "\n".join(lines))
 
     def send(self, method: str, path: str, timeout: float = POST_TIMEOUT, **options: Any) -> "Response":
         """One request, one answer, never sent twice. Redirects are not followed: a POST would come out as a GET."""
@@ -284,23 +254,18 @@ class Api:
                 return response
             raise self.problem(response)
 
-    def get(self, path: str, params: Json | None = None, wait: Progress | None = None, **options: Any) -> "Response":
-        """GET, tried again when the server asks for it; during a --wait, also while the server cannot be reached."""
-        options = {"timeout": GET_TIMEOUT, "params": params} | options
-        patience, trouble, backoff = wait or Progress(PATIENCE), "", 0.5
+    def get(self, path: str, wait: Progress | None = None, **options: Any) -> "Response":
+        """GET; during a --wait tried again, less and less often, while the server cannot be reached."""
+        pause = 0.5
         while True:
             try:
-                return self.send("GET", path, **options)
+                return self.send("GET", path, **{"timeout": GET_TIMEOUT} | options)
             except Failure as failure:
-                pause, left = failure.retry_after, patience.left()
-                if wait and failure.code == UNREACHABLE:
-                    pause = min(pause or backoff, 10.0, left * 0.9)
-                if pause is None or pause >= left:
+                if wait is None or failure.code != UNREACHABLE or not wait.left():
                     raise
-                trouble = trouble or f"Trying again: {failure}"  # the first tells most, and one line is enough
-                patience.show(trouble)
-            time.sleep(max(pause, 0.5))
-            backoff *= 2
+                wait.show(f"Trying again: {failure}")
+            time.sleep(min(pause, wait.left()))
+            pause = min(pause * 2, 10.0)
 
 
 # --- Waiting --------------------------------------------------------------------------------------------------------
@@ -308,56 +273,51 @@ class Api:
 
 def watch(api: Api, action_id: int, progress: Progress) -> "Response":
     """The action as it is when it has finished, or when the time is up."""
-    hold = 1
+    hold = 0
     while True:
-        asked, params = time.monotonic(), {"wait": int(min(hold, progress.left()))}
-        reply = api.get(f"/actions/{action_id}", params, progress, timeout=params["wait"] + 10)
+        seconds = min(hold, progress.left())
+        reply = api.get(f"/actions/{action_id}", progress, params={"wait": seconds}, timeout=seconds + 10)
         action = body(reply)
         progress.show(f"{action['kind']} of {action['deployment']} (action {action_id}): {action['state']}")
-        if action["state"] not in UNFINISHED or not progress.left():
+        if action["finished_at"] or not progress.left():
             return reply
-        hold = 1 if progress.live or action["state"] == "queued" else 30
-        time.sleep(max(0.0, min(0.3, progress.left()) - (time.monotonic() - asked)))  # if the server does not hold
+        hold = 1 if action["state"] == "queued" else 30
+        time.sleep(0.1)  # a server about to stop does not hold
 
 
 def settle(api: Api, name: str, progress: Progress) -> Json:
-    """The deployment when its check has ended the pending status, somebody else acts on it, or the time is up."""
-    pause = 0.3
+    """The deployment when a check has ended its pending status, or the time is up."""
     while True:
-        deployment = body(api.get(deployment_path(name), None, progress))
-        progress.show(f"{name}: {deployment['status']} {deployment['status_reason'] or ''}")
-        pending = deployment["status"].endswith("Pending") and not deployment["action"]
-        if not pending or not progress.left():
+        deployment = body(api.get(deployment_path(name), progress, timeout=10))
+        progress.show(f"{name}: {deployment['status']} {deployment['status_reason']}")
+        if not deployment["status"].endswith("Pending") or not progress.left():
             return deployment
-        time.sleep(min(pause, progress.left()))
-        pause = min(2.0, pause * 1.5)
+        time.sleep(min(0.5, progress.left()))
 
 
 def verdict(action: Json, deployment: Json | None, command: str) -> tuple[int, str]:
     """The exit code of a --wait and the sentence that goes with it."""
     name, state = action["deployment"], action["state"]
     this = f"the {action['kind']} of {name} (action {action['id']})"
-    if state in UNFINISHED:
+    if not action["finished_at"]:
         return STILL_RUNNING, f"{this} is still {state}. It goes on; to cancel it: octo cancel -a {action['id']}"
     if state != "succeeded":
         code = FAILED if state != "cancelled" else DONE if command == "cancel" else CANCELLED
-        return code, f"{this} {ENDINGS.get(state, state)}: {action['reason'] or 'no reason is known'}"
+        return code, f"{this}: {state.replace('_', ' ')}. {action['reason']}"
     if command == "cancel":
         return FAILED, f"{this} had already succeeded."
     if deployment is None:
         return DONE, f"{this} succeeded in {took(action)}."
-    status, other = deployment["status"], deployment["action"]
-    if other:
-        return CONFLICT, f"{this} succeeded, then {other['requested_by']} asked for {other['kind']} ({other['id']})."
+    status = deployment["status"]
     if status == GOALS[command]:
         return DONE, f"{name} is {status}; {this} took {took(action)}."
     code = STILL_RUNNING if status.endswith("Pending") else FAILED
-    return code, f"{this} did its work, but {name} is {status}: {deployment['status_reason'] or 'no reason is known'}"
+    return code, f"{this} did its work, but {name} is {status}: {deployment['status_reason']}"
 
 
 def wait(api: Api, args: Args, action_id: int) -> int:
     """Wait for what the command asked for; print how it ended; return the exit code."""
-    progress = Progress(WAIT_TIMEOUT if args.timeout is None else args.timeout, live=is_terminal(sys.stderr))
+    progress = Progress(WAIT_TIMEOUT if args.timeout is None else args.timeout)
     try:
         reply = watch(api, action_id, progress)
         action, deployment = body(reply), None
@@ -368,11 +328,9 @@ def wait(api: Api, args: Args, action_id: int) -> int:
         raise Failure(INTERRUPTED, f"stopped waiting. {hint}") from None
     except Failure as failure:
         raise Failure(failure.code, f"{failure}\nHow action {action_id} ends is not known; see octo info.") from None
-    finally:
-        progress.clear()
     code, sentence = verdict(action, deployment, args.command)
     say(f"octo: {sentence}")
-    if code and action.get("output_tail"):
+    if code and action["output_tail"]:
         say("Last lines of its output:\n" + textwrap.indent(action["output_tail"].rstrip(), "  "))
     if args.json:
         emit(reply.content)
@@ -443,12 +401,12 @@ def delete(api: Api, args: Args) -> int:
 def list_deployments(api: Api, args: Args) -> int:
     """List deployments, of all pages."""
     params = {"archived": args.archived, "status": args.status, "q": args.query, "sort": args.sort}
-    replies = [api.get("/deployments", params)]
-    while cursor := body(replies[-1]).get("next"):
-        replies.append(api.get("/deployments", params | {"cursor": cursor}))
+    replies = [api.get("/deployments", params=params)]
+    while cursor := body(replies[-1])["next"]:
+        replies.append(api.get("/deployments", params=params | {"cursor": cursor}))
     if args.json:
         merged = {"items": [item for reply in replies for item in reply.json()["items"]], "next": None}
-        return emit(replies[0].content if len(replies) == 1 else json.dumps(merged).encode())
+        return emit(replies[0].content if len(replies) == 1 else json.dumps(merged) + "\n")
     items = [item for reply in replies for item in body(reply)["items"]]
     if args.names:
         return emit("".join(f"{item['name']}\n" for item in items))
@@ -468,9 +426,9 @@ def info(api: Api, args: Args) -> int:
     reply = api.get(path)
     if args.json:
         return emit(reply.content)
-    deployment, actions = body(reply), body(api.get(f"{path}/actions", {"limit": 10}))["items"]
+    deployment, actions = body(reply), body(api.get(f"{path}/actions", params={"limit": 10}))["items"]
     print(f"{deployment['name']}: {paint(deployment['status'])}")
-    for line in textwrap.wrap(one_line(deployment["status_reason"]), width(sys.stdout) - 2):
+    for line in textwrap.wrap(one_line(deployment["status_reason"]), width() - 2):
         print(f"  {line}")
     times = [(word, moment(deployment[f"{word}_at"])) for word in ("created", "updated", "checked", "archived")]
     print("  " + ", ".join(f"{word} {when}" for word, when in times if when))
@@ -496,46 +454,40 @@ def status(api: Api, args: Args) -> int:
     if args.json:
         emit(reply.content)
     else:
-        reason = one_line(now.get("verdict" if args.check else "status_reason"))
+        reason = one_line(now["output" if args.check else "status_reason"])
         print(paint(now["status"]) + (f": {reason}" if reason else ""))
-    if args.check and now["exit_code"] and now["output"]:
-        say(now["output"].rstrip())
     return DONE if now["status"] == "Running" else FAILED
 
 
 def config(api: Api, args: Args) -> int:
     """Show what the control scripts receive for a deployment and where it comes from; without a name, the defaults."""
-    given = {"deployment_overrides": overrides(args, "deployment")}
     if not args.name:
-        return defaults(api, args, given)
-    if given["deployment_overrides"]:
-        raise Failure(USAGE, "-o and -t are for defaults; they do not go with -n.")
+        return defaults(api, args)
     reply = api.get(f"{deployment_path(args.name)}/config")
     if args.json:
         return emit(reply.content)
     for level in LEVELS:
-        pairs = body(reply)[level]
-        hidden = {pair["key"]: pair["default"] for pair in pairs if pair["origin"] != "default"}
-        columns = 4 if any(hidden.values()) else 3
-        rows = [(pair["key"], pair["value"], pair["origin"], hidden.get(pair["key"]))[:columns] for pair in pairs]
-        table(f"{level.capitalize()} config", ("KEY", "VALUE", "ORIGIN", "DEFAULT")[:columns], rows)
+        rows = [
+            (pair["key"], pair["value"], pair["origin"], None if pair["origin"] == "default" else pair["default"])
+            for pair in body(reply)[level]
+        ]
+        table(f"{level.capitalize()} config", ("KEY", "VALUE", "ORIGIN", "DEFAULT"), rows)
     return DONE
 
 
-def defaults(api: Api, args: Args, given: Json) -> int:
+def defaults(api: Api, args: Args) -> int:
     """Show the defaults and the suggested keys; those of the application for the given deployment overrides."""
-    replies = {
-        "deployment": api.get("/config/deployment"),
-        "deployment_keys": api.get("/config/deployment/keys"),
-        "application": api.send("POST", "/config/application", json=given),
-        "application_keys": api.send("POST", "/config/application/keys", json=given),
+    given = {"deployment_overrides": overrides(args, "deployment")}
+    answers = {
+        "deployment": body(api.get("/config/deployment")),
+        "deployment_keys": body(api.get("/config/deployment/keys")),
+        "application": body(api.send("POST", "/config/application", json=given)),
+        "application_keys": body(api.send("POST", "/config/application/keys", json=given)),
     }
     if args.json:
-        return emit(
-            b"{%s}\n" % b", ".join(b'"%s": %s' % (key.encode(), r.content.strip()) for key, r in replies.items())
-        )
+        return emit(json.dumps(answers) + "\n")
     for level in LEVELS:
-        pairs, keys = body(replies[level]), body(replies[f"{level}_keys"])
+        pairs, keys = answers[level], answers[f"{level}_keys"]
         values = dict.fromkeys(keys["items"], "") | {pair["key"]: pair["value"] for pair in pairs["items"]}
         stale = " (stale: the script that tells them fails)" if pairs["stale"] or keys["stale"] else ""
         table(f"{level.capitalize()} keys and defaults{stale}", ("KEY", "DEFAULT"), list(values.items()))
@@ -546,7 +498,7 @@ def logs(api: Api, args: Args) -> int:
     """Print what an action's script wrote; with a name, its newest action's, also if the deployment is gone."""
     action_id = args.action
     if action_id is None:
-        found = body(api.get("/actions", {"deployment": args.name, "limit": 1}))["items"]
+        found = body(api.get("/actions", params={"deployment": args.name, "limit": 1}))["items"]
         if not found:
             raise Failure(NOT_FOUND, f"there is no action of a deployment named {args.name!r}.")
         action_id = found[0]["id"]
@@ -554,12 +506,10 @@ def logs(api: Api, args: Args) -> int:
         return emit(api.get(f"/actions/{action_id}").content)
     params = {"stream": STREAMS[args.log_type], "follow": "true" if args.follow else None}
     patience = FOLLOW_TIMEOUT if args.follow else GET_TIMEOUT
-    reply = api.get(f"/actions/{action_id}/logs", params, stream=True, timeout=patience)
+    reply = api.get(f"/actions/{action_id}/logs", params=params, stream=True, timeout=patience)
     reply.encoding = "utf-8"
-    decoded = sys.stdout.isatty()
-    chunks: Iterator[Any] = reply.iter_content(None, decode_unicode=True) if decoded else reply.iter_content(None)
     with api.sentences():
-        for chunk in chunks:
+        for chunk in reply.iter_content(None, decode_unicode=sys.stdout.isatty()):
             emit(chunk)
     if args.follow:
         say(f"Action {action_id}: {body(api.get(f'/actions/{action_id}'))['state']}.")
@@ -574,7 +524,7 @@ def version(api: Api, args: Args) -> int:
     except Failure as failure:
         say(f"octo: {failure}")
     if args.json:
-        return emit(json.dumps({"octo": VERSION, "server": server}).encode() + b"\n")
+        return emit(json.dumps({"octo": VERSION, "server": server}) + "\n")
     print(f"octo {VERSION}")
     if server:
         print(f"server {server['version']} ({server['name']}, suite {server['suite']}) at {api.url}")
@@ -639,46 +589,22 @@ OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags, help, what else add_argu
     "check": ("--check", "run the check now", FLAG),
 }
 
+UNSET = "unset_application unset_deployment"
 CHANGE = "name! set_application set_deployment tag remove_application remove_deployment"
-
-
-class Command(NamedTuple):
-    """A command: what runs it, its options (names in OPTIONS, ! for required), its help, examples by line."""
-
-    run: Callable[[Api, Args], int]
-    options: str
-    help: str
-    examples: str = "-n orange"
-
-
-COMMANDS = {
-    "create": Command(
-        act, f"{CHANGE} wait timeout", "create a deployment", "-n orange -t v1.2 -e db.size=small --wait"
-    ),
-    "list": Command(
-        list_deployments, "archived status query sort names", "list deployments", "--status Running --names\n-q feature"
-    ),
-    "info": Command(info, "name!", "show a deployment, its overrides, links and last actions"),
-    "update": Command(
-        act,
-        f"{CHANGE} unset_application unset_deployment wait timeout",
-        "change overrides of a deployment; those not named stay",
-        "-n orange -t v1.3 --wait --timeout 10m\n-n orange -e db.size=big -E db.host",
-    ),
-    "archive": Command(act, "name! wait timeout", "free a deployment's resources, keep its data"),
-    "restore": Command(act, "name! wait timeout", "bring an archived deployment back", "-n orange --wait"),
-    "cleanup": Command(act, "name! yes wait timeout", "remove an archived deployment for good", "-n orange --yes"),
-    "delete": Command(delete, "name! yes", "make the server forget a deployment, without any script"),
-    "logs": Command(logs, "action name log_type follow", "print the output of an action", "-a 17 -l err\n-n orange -f"),
-    "status": Command(status, "name! check", "print a deployment's status; exit 0 if it is Running, else 1"),
-    "config": Command(
-        config,
-        "name set_deployment tag",
-        "show a deployment's configuration; without -n, the defaults and suggested keys",
-        "-n orange\n-o size=big",
-    ),
-    "cancel": Command(cancel, "action name wait timeout", "stop an unfinished action", "-a 17\n-n orange --wait"),
-    "version": Command(version, "", "print the versions of octo and of the server", ""),
+COMMANDS: dict[str, tuple[Callable[[Api, Args], int], str, str]] = {  # what runs it, its OPTIONS (! required), help
+    "create": (act, f"{CHANGE} wait timeout", "create a deployment"),
+    "list": (list_deployments, "archived status query sort names", "list deployments"),
+    "info": (info, "name!", "show a deployment, its overrides, links and last actions"),
+    "update": (act, f"{CHANGE} {UNSET} wait timeout", "change overrides of a deployment; those not named stay"),
+    "archive": (act, "name! wait timeout", "free a deployment's resources, keep its data"),
+    "restore": (act, "name! wait timeout", "bring an archived deployment back"),
+    "cleanup": (act, "name! yes wait timeout", "remove an archived deployment for good"),
+    "delete": (delete, "name! yes", "make the server forget a deployment, without any script"),
+    "logs": (logs, "action name log_type follow", "print the output of an action"),
+    "status": (status, "name! check", "print a deployment's status; exit 0 if it is Running, else 1"),
+    "config": (config, "name set_deployment tag", "show a deployment's configuration; without -n, defaults and keys"),
+    "cancel": (cancel, "action name wait timeout", "stop an unfinished action"),
+    "version": (version, "", "print the versions of octo and of the server"),
 }
 EPILOG = f"""\
 environment:
@@ -690,7 +616,14 @@ exit codes:
   0 done  1 the action failed  2 usage  3 not found  4 not authorised  5 conflict  6 invalid
   7 still running when the time was up  8 cancelled  9 server unreachable
 
-octo COMMAND --help shows the options of a command, with examples."""
+examples:
+  octo create -n orange -t v1.2 -e db.size=small --wait
+  octo update -n orange -e db.size=big -E db.host --wait --timeout 10m
+  octo list --status Running --names
+  octo logs -n orange --follow
+  octo config -o size=big
+
+octo COMMAND --help shows the options of a command."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -701,13 +634,12 @@ def parser() -> argparse.ArgumentParser:
     shape: Json = {"parents": [common], "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     top = argparse.ArgumentParser("octo", description="Manage the deployments of Octopod.", epilog=EPILOG, **shape)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        examples = "\n".join(["examples:", *(f"  octo {name} {line}" for line in command.examples.split("\n"))])
-        sub = commands.add_parser(name, help=command.help, description=command.help, epilog=examples, **shape)
-        for option in command.options.split():
+    for name, (_, options, about) in COMMANDS.items():
+        command = commands.add_parser(name, help=about, description=about, **shape)
+        for option in options.split():
             flags, text, settings = OPTIONS[option.rstrip("!")]
             settings = settings | {"dest": option.rstrip("!"), "required": option.endswith("!")}
-            sub.add_argument(*flags.split(), help=text, **settings)
+            command.add_argument(*flags.split(), help=text, **settings)
     return top
 
 
@@ -717,6 +649,8 @@ def check_arguments(argv: Sequence[str], args: Args) -> None:
         raise Failure(USAGE, "the arguments are not valid UTF-8.")
     if args.command in ("logs", "cancel") and (args.action is None) == (args.name is None):
         raise Failure(USAGE, f"{args.command} needs either -a ID or -n NAME.")
+    if args.command == "config" and args.name and (args.set_deployment or args.tag):
+        raise Failure(USAGE, "-o and -t are for defaults; they do not go with -n.")
     if getattr(args, "timeout", None) is not None and not args.wait:
         raise Failure(USAGE, "--timeout needs --wait.")
 
@@ -738,7 +672,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         check_arguments(argv, args)
         confirm(args)
-        return COMMANDS[args.command].run(Api(), args)
+        return COMMANDS[args.command][0](Api(), args)
     except Failure as failure:
         say(f"octo: {failure}")
         return failure.code

@@ -354,10 +354,14 @@ class Keeper:
         self.loop.watch(control.fileno(), self._accept)
 
     def serve(self) -> None:
-        """Until the server is gone."""
+        """Until the server is gone; then nobody waits for the quick runs any more, and they end."""
         while self.control.fileno() in self.loop.handlers:
             self.loop.turn()
             self.forks -= {pid for pid in self.forks if os.waitpid(pid, os.WNOHANG)[0]}
+        for run in self.loop.runs:
+            run.stop("cancelled")
+        while self.loop.runs:
+            self.loop.turn()
 
     def _accept(self) -> None:
         message, fds, _, _ = socket.recv_fds(self.control, 1, 1)
