@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from http import HTTPStatus
@@ -263,6 +264,8 @@ def _serve() -> None:
     http = WSGIServer((settings.HOST, settings.PORT), create_app(), log=None, error_log=None)
     try:
         http.start()
+        # Accepted connections inherit it. Without, headers and body of an answer wait for each other: 40 ms per request.
+        http.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         stop_with(CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"))
     server.start()

@@ -1,6 +1,7 @@
 """The JSON front door, `/api/v1`: reads the request, calls one service function, renders."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from octopod.settings import settings
 
 bp = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Octopod")
 
+ETAG = re.compile(r'"?([0-9]{1,18})"?')
 FOLLOW_POLL = 0.5  # seconds between two looks at a growing log
 
 
@@ -209,9 +211,10 @@ def _version_asked_for() -> int | None:
     given = request.headers.get("If-Match", "*").strip()
     if given == "*":
         return None
-    if not given.strip('"').isdecimal():
+    found = ETAG.fullmatch(given)
+    if not found:
         raise Invalid("If-Match is not an ETag of a deployment", [FieldError("If-Match", 'must look like "7"')])
-    return int(given.strip('"'))
+    return int(found[1])
 
 
 def text_of(action: Action, stream: str) -> str:

@@ -76,34 +76,43 @@ def identify(request: Request) -> Identity:
     peer = request.remote_addr or ""
     trusted = _is_trusted(peer)
     origin = _origin(request, peer) if trusted else peer
-    given = request.headers.get("Authorization")
-    if given is not None:
-        return _by_authorization(given, origin)
+    given = request.headers.get("Authorization", "")
+    if identity := _by_authorization(given, origin):
+        return identity
     if trusted and settings.TRUSTED_USER_HEADER and (name := request.headers.get(settings.TRUSTED_USER_HEADER)):
-        return Identity(name, _proxied_role(request), origin)
+        return Identity(_raw(name).decode(errors="replace"), _proxied_role(request), origin)
+    if given and _has_credentials():
+        raise NotAuthenticated("These credentials are not known here")
     return _anonymous(request, origin)
 
 
-def _by_authorization(given: str, origin: str) -> Identity:
-    if settings.POWER_AUTHORIZATION_HEADER and _same(given, settings.POWER_AUTHORIZATION_HEADER):
+def _by_authorization(given: str, origin: str) -> Identity | None:
+    if settings.POWER_AUTHORIZATION_HEADER and _same(_raw(given), settings.POWER_AUTHORIZATION_HEADER):
         return Identity("admin", ADMIN, origin)
     pair = _basic(given)
     for expected, role in ((settings.UI_BASIC_AUTH, USER), (settings.UI_ADMIN_BASIC_AUTH, ADMIN)):
         if expected and _same(pair, expected):
             return Identity(expected.partition(":")[0], role, origin)
-    raise NotAuthenticated("These credentials are not known here")
+    if pair and (settings.UI_BASIC_AUTH or settings.UI_ADMIN_BASIC_AUTH):
+        raise NotAuthenticated("This name and password are not known here")
+    return None  # a proxy may let a header pass that is not for us
 
 
-def _basic(given: str) -> str:
+def _basic(given: str) -> bytes:
     scheme, _, rest = given.partition(" ")
     try:
-        return base64.b64decode(rest, validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+        return base64.b64decode(rest, validate=True) if scheme.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        return b""
 
 
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
+def _raw(header: str) -> bytes:
+    """The bytes of a header, which WSGI hands over as if they were Latin-1."""
+    return header.encode("latin-1", "replace")
+
+
+def _same(given: bytes, expected: str) -> bool:
+    return hmac.compare_digest(given, expected.encode())
 
 
 def _is_trusted(peer: str) -> bool:
@@ -144,7 +153,7 @@ def _has_credentials() -> bool:
 
 def _is_local(request: Request) -> bool:
     """From this machine itself, and not through a proxy on it."""
-    forwarded = {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"} & set(request.headers.keys())
+    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"))
     return is_loopback(request.remote_addr or "") and not forwarded
 
 
@@ -179,7 +188,7 @@ def _netloc(url: str) -> str:
 def _is_our_host(host: str) -> bool:
     """Names that DNS cannot make point to us: addresses and localhost; and those that are said to be ours."""
     name = urlsplit(f"//{host}").hostname or ""
-    return is_loopback(name) or name == settings.HOST or name in settings.ALLOWED_HOSTS or _is_address(name)
+    return is_loopback(name) or name == settings.HOST or name in map(str.lower, settings.ALLOWED_HOSTS) or _is_address(name)
 
 
 def _is_address(name: str) -> bool:

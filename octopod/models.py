@@ -1,6 +1,5 @@
 """The tables, and the queries over them. Queries return queries; who writes is the service layer and the worker."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from peewee import BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
@@ -54,19 +53,6 @@ class Deployment(Table):
             .where(archived & cls.id.not_in(Action.unfinished().select(Action.deployment)))
             .order_by(cls.archived_at)
         )
-
-    @classmethod
-    def search(cls, words: Iterable[str]) -> ModelSelect:
-        """Every word is somewhere in the name, the overrides or the links."""
-        query = cls.present()
-        for word in words:
-            query = query.where(
-                cls.name.contains(word)
-                | cls.application_overrides.contains(word)
-                | cls.deployment_overrides.contains(word)
-                | cls.links.contains(word)
-            )
-        return query
 
 
 class Action(Table):

@@ -8,6 +8,7 @@ from octopod.errors import NotFound
 from octopod.lifecycle import SHELVED, Kind, State, Status
 from octopod.models import Action, Deployment
 from octopod.paging import page
+from octopod.suite import is_secret
 
 SORTS = {"name": Deployment.name, "created": Deployment.created_at, "changed": Deployment.updated_at}
 
@@ -41,7 +42,9 @@ def list_deployments(
     cursor: str | None = None,
 ) -> tuple[list[Deployment], dict[int, Action], str | None]:
     """One page of deployments, their unfinished actions by deployment id, and the cursor of the next page."""
-    query = Deployment.search(q.split())
+    query = Deployment.present()
+    if words := q.casefold().split():
+        query = query.where(Deployment.id.in_(_ids_with(words)))
     if status:
         query = query.where(Deployment.status == status)
     elif archived != "all":
@@ -50,6 +53,33 @@ def list_deployments(
     with session():
         rows, following = page(query, SORTS[sort.lstrip("-")], Deployment.id, sort.startswith("-"), limit, cursor)
         return rows, Action.unfinished_of([row.id for row in rows]), following
+
+
+def _ids_with(words: list[str]) -> list[int]:
+    """The deployments in which all the words are found. Not by SQL, which could not pass over secrets: who may search
+    for parts of them can find them out.
+    """
+    columns = (
+        Deployment.id,
+        Deployment.name,
+        Deployment.deployment_overrides,
+        Deployment.application_overrides,
+        Deployment.links,
+    )
+    with session():
+        rows = list(Deployment.present().select(*columns))
+    return [row.id for row in rows if (text := _searchable(row)) and all(word in text for word in words)]
+
+
+def _searchable(deployment: Deployment) -> str:
+    """What a search looks at: name, links, overrides, of secrets the keys only."""
+    found = [deployment.name]
+    for link in deployment.links:
+        found += link.values()
+    for overrides in (deployment.deployment_overrides, deployment.application_overrides):
+        found += overrides
+        found += [value for key, value in overrides.items() if value and not is_secret(key)]
+    return "\n".join(found).casefold()
 
 
 def list_actions(

@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,7 +183,8 @@ class Settings:
 
     def load(self, environ: Mapping[str, str] = os.environ) -> None:
         """Read all settings. Raises BadSettings with one line per problem."""
-        problems = []
+        problems: list[str] = []
+        bad = set()
         for setting in SETTINGS:
             name, given = _find(setting, environ)
             raw = given or setting.default
@@ -192,26 +193,27 @@ class Settings:
             except ValueError as error:
                 shown = "" if setting.secret else f" (it is {raw!r})"
                 problems.append(f"{name} {error}{shown}")
+                bad.add(setting.name)
+        if not bad & {"ALLOW_ANONYMOUS", "UI_BASIC_AUTH", "UI_ADMIN_BASIC_AUTH", "TRUSTED_PROXIES"}:
+            problems += self._exposure()
         problems += [f"{name} is not a setting of Octopod" for name in _unknown(environ)]
         if problems:
             raise BadSettings("\n".join(problems))
-        self._check_exposure()
 
     @property
     def has_login(self) -> bool:
         """Whether a browser has a way to say who it is."""
         return bool(self.UI_BASIC_AUTH or self.UI_ADMIN_BASIC_AUTH or self.TRUSTED_USER_HEADER)
 
-    def _check_exposure(self) -> None:
+    def _exposure(self) -> Iterator[str]:
+        """What would let strangers in."""
         if not (is_loopback(self.HOST) or self.has_login or self.ALLOW_ANONYMOUS):
-            raise BadSettings(
+            yield (
                 f"OCTOPOD_HOST is {self.HOST}, which others can reach, but nobody has to log in: set OCTOPOD_UI_BASIC_AUTH, "
                 "OCTOPOD_UI_ADMIN_BASIC_AUTH or OCTOPOD_TRUSTED_USER_HEADER, or OCTOPOD_ALLOW_ANONYMOUS=true if that is meant"
             )
         if self.TRUSTED_USER_HEADER and not self.TRUSTED_PROXIES:
-            raise BadSettings(
-                "OCTOPOD_TRUSTED_USER_HEADER needs OCTOPOD_TRUSTED_PROXIES: the addresses it is believed from"
-            )
+            yield "OCTOPOD_TRUSTED_USER_HEADER needs OCTOPOD_TRUSTED_PROXIES: the addresses it is believed from"
 
 
 def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def list_deployments():
     return render_template("deployments/list.html", deployments=rows, actions=actions, query=query, next=following)
 
 
-@bp.get("/deployments/new")
+@bp.get("/new")  # not below /deployments, where a deployment may have any name
 def new_deployment():
     return _form(None, _shown(None))
 

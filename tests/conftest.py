@@ -92,6 +92,17 @@ class Gate:
         self.path = path
         os.mkfifo(path)
 
+    def reached(self) -> None:
+        """Return when a script waits at the gate."""
+        self.witness = eventually(self._peek, f"somebody at {self.path}")
+
+    def _peek(self) -> int | None:
+        try:
+            # That this can be opened says that there is a reader; that it stays open, that the reader goes on waiting.
+            return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
     def open(self) -> None:
         # Opened for reading too, so that neither this nor a script that comes late blocks.
         self.fd = os.open(self.path, os.O_RDWR)
@@ -199,6 +210,12 @@ class Server:
         assert self.act(name, "archive").status_code == 202
         return self.settled(name, "Archived")
 
+    def forget(self, name: str) -> None:
+        """Forget the deployments of a test, `NAME` and `NAME-…`: each would go on being checked, at everybody's cost."""
+        for item in self.get("/deployments", params={"q": name, "archived": "all"}).json()["items"]:
+            if f"{item['name']}-".startswith(f"{name}-"):
+                self.request("DELETE", f"/api/v1/deployments/{item['name']}")
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -285,7 +302,23 @@ def board(server: Server) -> Board:
     return server.board
 
 
+@pytest.fixture(scope="session")
+def hasty(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
+    """A server that has little patience: half a second for scripts of actions, two for others, a third until a status settles."""
+    directory = scratch / f"hasty-{database}"
+    directory.mkdir()
+    limits = {"CONTROL_SCRIPT_TIMEOUT": "0.5", "CHECK_TIMEOUT": "2", "CONFIG_CHECK_TIMEOUT": "2", "KILL_GRACE": "0.2"}
+    often = {"STATUS_UPDATE_TIMEOUT": "0.3", "CHECK_INTERVAL": "0.2"}
+    server = Server(directory, new_database(database), **limits, **often).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def name() -> str:
-    """The name of a deployment that no other test uses."""
-    return f"test-{next(numbers)}"
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a deployment that no other test uses. On the servers that tests share it is forgotten at the end."""
+    shared = [request.getfixturevalue(fixture) for fixture in ("server", "hasty") if fixture in request.fixturenames]
+    name = f"test-{next(numbers)}"
+    yield name
+    for server in shared:
+        server.forget(name)
