@@ -14,6 +14,7 @@ from octopod.settings import settings
 
 LEASE_MARGIN = 30.0  # seconds beyond a check's own time limits after which another server may try
 NOW_SAYS = "; check now says: "  # after the reason that a failure began with, which says more than its consequences
+NO_VERDICT = -1  # instead of the exit code of a check that did not end by itself
 QUICKEST = 0.5  # seconds between two checks of a deployment that somebody is waiting for
 
 
@@ -56,7 +57,9 @@ def conclude(deployment: Deployment, lease: datetime) -> Verdict:
     status = Status(deployment.status)
     waited = (moment - deployment.status_since).total_seconds()
     overdue = is_pending(status) and waited > settings.STATUS_UPDATE_TIMEOUT
-    new = after_check(status, result.exit_code, overdue, deployment.unapplied)
+    # A script that was stopped may end with any code, 0 too; that says nothing about the deployment.
+    code = result.exit_code if result.outcome == "exited" else NO_VERDICT
+    new = after_check(status, code, overdue, deployment.unapplied)
     _store(deployment, lease, new, _reason(deployment, result, new), moment)
     metrics.checks.labels(new).inc()
     return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), moment)
@@ -113,7 +116,7 @@ def _reason(deployment: Deployment, result: Result, new: Status) -> str:
             if new is not Status.ARCHIVED
             else "Nothing of it runs any more; its data is kept"
         )
-    if result.outcome != "exited" or not said:
+    if result.outcome != "exited" or result.exit_code < 0 or not said:
         said = "; ".join(filter(None, [f"the check failed: {result.why}", said]))
     if is_pending(new):
         return f"Not confirmed yet: {said}"

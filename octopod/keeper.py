@@ -35,7 +35,10 @@ LASTING, QUICK = b"l", b"q"
 STOP_POLL = 0.02
 SOCKET_TIMEOUT = 10
 FULL_PIPE = 1 << 20  # the most a pipe of an unprivileged process can hold
+LONGEST_WAIT = 3600.0  # poll() cannot wait for more than 24 days
+LAST_WAIT = 3.0  # seconds that a killed group may take to be gone; who is then still there is dead and not buried, or cannot die
 RESULT = "result.json"
+SCRIPT = "script.json"
 STREAMS = ("stdout", "stderr")
 MASK = b"********"
 SHORTEST_SECRET = 4  # anything shorter would blacken half of the text
@@ -219,8 +222,8 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for the next thing, and see to it."""
-        nearest = min((run.deadline for run in self.runs), default=time.monotonic() + 3600)
-        for fd, _ in self.poll.poll(max(0, int((nearest - time.monotonic()) * 1000) + 1)):
+        left = min((run.deadline - time.monotonic() for run in self.runs), default=LONGEST_WAIT)
+        for fd, _ in self.poll.poll(max(0, int(min(left, LONGEST_WAIT) * 1000) + 1)):
             if fd in self.handlers:
                 self.handlers[fd]()
         now = time.monotonic()
@@ -291,7 +294,7 @@ class Run:
 
     def look(self) -> None:
         """Has the script ended? A stopped one has only when its whole group has."""
-        if self.process.poll() is None or (self.stopping and self._signal(0)):
+        if self.process.poll() is None or (self.stopping and self._lingers()):
             return
         for fd in self.pipes:
             # A grandchild may hold the pipe open for ever: what is in it by now is all that counts.
@@ -318,6 +321,10 @@ class Run:
             self.grace_ends = time.monotonic() + self.order["kill_grace"]
             self.deadline = time.monotonic() + STOP_POLL
             self._signal(signal.SIGTERM)
+
+    def _lingers(self) -> bool:
+        """Whether something of a stopped script's group is left that may still be waited for."""
+        return time.monotonic() < self.grace_ends + LAST_WAIT and self._signal(0)
 
     def _signal(self, number: int) -> bool:
         """Signal the script's process group; whether there still is one."""
@@ -402,14 +409,15 @@ def run_lasting(connection: socket.socket) -> None:
     """Say who keeps this run, wait for the order, run it; the result goes to the order's directory."""
     loop = Loop()
     connection.settimeout(None)
-    me = {"pid": os.getpid(), "started": process_identity(os.getpid())}
-    connection.sendall(json.dumps(me).encode() + b"\n")
+    connection.sendall(json.dumps(identity_card(os.getpid())).encode() + b"\n")
     order = _read_order(connection)
     connection.close()
     if order:
         directory = Path(order["directory"])
         kept: list[Segments] = [FileSegments(directory, stream) for stream in STREAMS]
-        Run(order, kept, loop, lambda result: _store(result, directory))
+        run = Run(order, kept, loop, lambda result: _store(result, directory))
+        if loop.runs:
+            _note(run.process.pid, directory)
         while loop.runs:
             loop.turn()
 
@@ -433,6 +441,19 @@ def _send(result: dict[str, Any], kept: list[Segments], connection: socket.socke
     except OSError:  # nobody wants to know any more
         pass
     connection.close()
+
+
+def identity_card(pid: int) -> dict[str, Any]:
+    """A process, told from any other, now and later."""
+    return {"pid": pid, "started": process_identity(pid)}
+
+
+def _note(pid: int, directory: Path) -> None:
+    """Leave word of the script's process: should the keeper be killed, somebody has to end it."""
+    try:
+        (directory / SCRIPT).write_text(json.dumps(identity_card(pid)))
+    except OSError:  # the disk is full: the script shall go on all the same
+        pass
 
 
 def _store(result: dict[str, Any], directory: Path) -> None:

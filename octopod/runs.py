@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,6 +187,18 @@ def cancel(pid: int, started: str) -> None:
         return
     finally:
         os.close(handle)
+
+
+def kill_script(directory: Path) -> None:
+    """End the script of a run whose keeper was killed, so that it does not go on beside the next attempt."""
+    try:
+        script = json.loads((directory / keeper.SCRIPT).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    if process_identity(script["pid"]) == script["started"]:
+        with suppress(ProcessLookupError):
+            os.killpg(script["pid"], signal.SIGKILL)
+        wait(script["pid"], script["started"], keeper.LAST_WAIT)
 
 
 def find_result(directory: Path) -> Result | None:

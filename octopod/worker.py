@@ -168,7 +168,7 @@ class Worker:
         for action in running:
             if _is_orphan(action.claimed_by) and self._take_over(action):
                 log.info("resumed", action=action.id, deployment=action.deployment.name, keeper=action.keeper_pid)
-                self.pool.spawn(self._guarded, self._resume, action)
+                spawn(self.pool.spawn, self._guarded, self._resume, action)  # there may be more than there is room for
 
     def _take_over(self, action: Action) -> bool:
         with session():
@@ -190,6 +190,7 @@ class Worker:
 
     def _lost(self, action: Action) -> None:
         """The run is gone without a result: a reboot, or somebody killed it. Scripts can be repeated, so they are."""
+        runs.kill_script(Path(action.run_directory))
         if action.cancelled_by:
             self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
         elif action.attempts < settings.MAX_ATTEMPTS:

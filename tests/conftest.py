@@ -304,10 +304,10 @@ def board(server: Server) -> Board:
 
 @pytest.fixture(scope="session")
 def hasty(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
-    """A server that has little patience: half a second for scripts of actions, two for others, a third until a status settles."""
+    """A server that has little patience: a second for scripts of actions, two for others, a third until a status settles."""
     directory = scratch / f"hasty-{database}"
     directory.mkdir()
-    limits = {"CONTROL_SCRIPT_TIMEOUT": "0.5", "CHECK_TIMEOUT": "2", "CONFIG_CHECK_TIMEOUT": "2", "KILL_GRACE": "0.2"}
+    limits = {"CONTROL_SCRIPT_TIMEOUT": "1", "CHECK_TIMEOUT": "2", "CONFIG_CHECK_TIMEOUT": "2", "KILL_GRACE": "0.2"}
     often = {"STATUS_UPDATE_TIMEOUT": "0.3", "CHECK_INTERVAL": "0.2"}
     server = Server(directory, new_database(database), **limits, **often).start()
     yield server
