@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from octopod import defaults, events, metrics, queries, runs, suite
-from octopod.db import now, session
+from octopod import defaults, events, metrics, notifications, queries, runs, servers, suite
+from octopod.db import database, now, session
 from octopod.errors import Conflict, Unavailable
 from octopod.lifecycle import Status, after_check, check_script, is_pending
 from octopod.models import Deployment
@@ -45,8 +45,15 @@ def claim(deployment: Deployment) -> datetime | None:
     lease = now() + timedelta(seconds=settings.CHECK_TIMEOUT + settings.KILL_GRACE + LEASE_MARGIN)
     unchanged = (Deployment.id == deployment.id) & (Deployment.check_due_at == deployment.check_due_at)
     with session():
-        claimed = Deployment.update(check_due_at=lease).where(unchanged).execute()
+        claimed = Deployment.update(check_due_at=lease, checked_by=servers.me()).where(unchanged).execute()
     return lease if claimed else None
+
+
+def release(gone: list[str]) -> None:
+    """Let others check what these servers had begun to check."""
+    if gone:
+        theirs = Deployment.checked_by.in_(gone) & (Deployment.check_due_at > now())
+        Deployment.update(check_due_at=now(), checked_by=None).where(theirs).execute()
 
 
 def conclude(deployment: Deployment, lease: datetime) -> Verdict:
@@ -78,14 +85,11 @@ def _store(deployment: Deployment, lease: datetime, new: Status, reason: str, mo
         changes |= {"status": new, "status_since": moment}
         if new is Status.ARCHIVED:
             changes["archived_at"] = moment
-    with session():
-        stored = (
-            Deployment.update(**changes)
-            .where((Deployment.id == deployment.id) & (Deployment.check_due_at == lease))
-            .execute()
-        )
-    if not stored:
-        return
+    with session(), database.atomic():
+        believed = (Deployment.id == deployment.id) & (Deployment.check_due_at == lease)
+        if not Deployment.update(**changes).where(believed).execute():
+            return
+        notifications.note(deployment, new)
     if new != deployment.status:
         announce(deployment, new)
     elif reason != deployment.status_reason:

@@ -36,6 +36,7 @@ STOP_POLL = 0.02
 SOCKET_TIMEOUT = 10
 FULL_PIPE = 1 << 20  # the most a pipe of an unprivileged process can hold
 RESULT = "result.json"
+STARTED = "started.json"  # of a lasting run: there before the script's first instruction, then with its pid and start
 STREAMS = ("stdout", "stderr")
 MASK = b"********"
 SHORTEST_SECRET = 4  # anything shorter would blacken half of the text
@@ -405,7 +406,11 @@ def run_lasting(connection: socket.socket) -> None:
     if order:
         directory = Path(order["directory"])
         kept: list[Segments] = [FileSegments(directory, stream) for stream in STREAMS]
-        Run(order, kept, loop, lambda result: _store(result, directory))
+        (directory / STARTED).write_text("{}")
+        run = Run(order, kept, loop, lambda result: _store(result, directory))
+        if loop.runs:
+            pid = run.process.pid
+            (directory / STARTED).write_text(json.dumps({"pid": pid, "started": process_identity(pid)}))
         while loop.runs:
             loop.turn()
 

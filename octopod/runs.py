@@ -188,6 +188,25 @@ def cancel(pid: int, started: str) -> None:
         os.close(handle)
 
 
+def was_started(directory: Path) -> bool:
+    """Whether a run's script may have executed anything."""
+    return (directory / keeper.STARTED).exists()
+
+
+def end_orphan(directory: Path, grace: float) -> None:
+    """End the script of a run whose keeper is gone, with its whole process group: nobody would learn how it ended."""
+    try:
+        script = json.loads((directory / keeper.STARTED).read_text())
+        pid, started = script["pid"], script["started"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if started is None or process_identity(pid) != started:
+            return
+        os.killpg(pid, number)
+        wait(pid, started, grace)
+
+
 def find_result(directory: Path) -> Result | None:
     """The result a run has left in its directory, with its output; None when there is none (yet)."""
     try:

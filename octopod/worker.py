@@ -1,23 +1,21 @@
-"""The worker: claims queued actions, runs their scripts, stores how they ended, and resumes what an earlier one left.
+"""The worker: claims queued actions, runs their scripts, stores how they ended, and recovers what others left.
 
 The action table is the queue. No database connection is held while a script runs.
 """
 
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from octopod import defaults, events, metrics, runs, suite
+from octopod import checks, defaults, events, metrics, notifications, runs, servers, suite
 from octopod.db import now, persist, session
 from octopod.errors import Unavailable
 from octopod.lifecycle import STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
 from octopod.outcomes import Outcome, finish_action
-from octopod.pool import Pool, forever, guarded, spawn
+from octopod.pool import Group, Pool, forever, guarded, spawn
 from octopod.runs import Result
 from octopod.settings import settings
 from octopod.suite import BadOutput, Config
@@ -31,14 +29,18 @@ class Worker:
     """Runs up to MAX_RUNNING_ACTIONS actions at a time in this process."""
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()} {os.getpid()} {runs.process_identity(os.getpid())}"
+        self.name = servers.me()
         self.pool = Pool(settings.MAX_RUNNING_ACTIONS)
-        self.draining = False
+        self.adopted = Group()
+        self.runs: dict[int, Action] = {}  # what this process sees through, by id
+        self.draining = self.stopped = False
 
     def start(self) -> None:
-        """Resume what was running, then take from the queue until drained."""
+        """Take over what was left behind, then take from the queue until drained."""
+        with session():
+            servers.sign_of_life()
         self._sweep()
-        self.resume()
+        forever(self.beat, lambda: self.stopped)
         forever(self.turn, lambda: self.draining)
 
     def turn(self) -> None:
@@ -64,12 +66,21 @@ class Worker:
         """Start nothing new and wait for what runs; whether all of it ended. What did not goes on without us."""
         self.draining = True
         events.action_queued.set()
-        return bool(self.pool.join(timeout=seconds))
+        deadline = time.monotonic() + seconds
+        finished = bool(self.pool.join(timeout=seconds) and self.adopted.join(timeout=deadline - time.monotonic()))
+        self.stopped = True
+        with session():
+            servers.leave()
+        return finished
 
     def _guarded(self, see_to: Callable[[Action], None], action: Action) -> None:
         """See to an action; should we fail at it ourselves, it is settled all the same."""
-        if guarded(see_to, action):
-            return
+        self.runs[action.id] = action
+        try:
+            if guarded(see_to, action):
+                return
+        finally:
+            del self.runs[action.id]
         if action.keeper_pid:
             runs.cancel(action.keeper_pid, action.keeper_started)
         reason = "Something went wrong in Octopod itself; its log tells more"
@@ -104,7 +115,12 @@ class Worker:
         run = runs.LastingRun()
         action.keeper_pid, action.keeper_started = run.pid, run.started
         ours = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
-        kept = {"run_directory": str(directory), "keeper_pid": run.pid, "keeper_started": run.started}
+        kept = {
+            "run_directory": str(directory),
+            "keeper_pid": run.pid,
+            "keeper_started": run.started,
+            "host": self.name,
+        }
         if persist(lambda: Action.update(**kept).where(ours & Action.cancelled_by.is_null()).execute()):
             run.order(order | {"directory": str(directory)})
             metrics.queue_wait.observe((now() - action.requested_at).total_seconds())
@@ -117,9 +133,14 @@ class Worker:
     def _see_through(self, action: Action, deployment: Deployment, config: Config) -> None:
         """Wait for the run of an action and store how it ended."""
         runs.wait(action.keeper_pid, action.keeper_started)
-        result = runs.find_result(Path(action.run_directory))
+        directory = Path(action.run_directory)
+        result = runs.find_result(directory)
         if result is None:
-            self._lost(action)
+            if runs.was_started(directory):
+                runs.end_orphan(directory, settings.KILL_GRACE)
+                self._lost(action)
+            else:
+                self._again(action, action.attempts - 1)
             return
         kind = Kind(action.kind)
         links = self._links(deployment, config) if result.ok and STEPS[kind].pending else None
@@ -151,7 +172,7 @@ class Worker:
         if links is not None and links != deployment.links:
             persist(lambda: Deployment.update(links=links).where(Deployment.id == deployment.id).execute())
 
-    # --- after a restart ---
+    # --- runs of servers that are gone ---
 
     def _sweep(self) -> None:
         """Remove the directories of runs whose results are stored."""
@@ -161,14 +182,23 @@ class Worker:
         for directory in directories - needed:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def resume(self) -> None:
-        """Take over the actions of processes of this machine that are gone."""
+    def beat(self) -> None:
+        """Say that we are alive, take over from those who are not, and look after what has changed hands meanwhile."""
+        events.cancel_requested.clear()
         with session():
-            running = list(Action.without_output().where(Action.state == State.RUNNING))
-        for action in running:
-            if _is_orphan(action.claimed_by) and self._take_over(action):
-                log.info("resumed", action=action.id, deployment=action.deployment.name, keeper=action.keeper_pid)
-                self.pool.spawn(self._guarded, self._resume, action)
+            servers.sign_of_life()
+            gone = servers.bury()
+            orphans = list(Action.orphans())
+            checks.release(gone)
+            notifications.release(gone)
+        for action in orphans:
+            if self._take_over(action):
+                log.info(
+                    "taken over", action=action.id, deployment=action.deployment.name, from_server=action.claimed_by
+                )
+                self.adopted.spawn(self._guarded, self.recover, action)
+        self._look_after()
+        events.cancel_requested.wait(servers.HEARTBEAT)
 
     def _take_over(self, action: Action) -> bool:
         with session():
@@ -177,44 +207,85 @@ class Worker:
             )
             return bool(Action.update(claimed_by=self.name).where(theirs).execute())
 
-    def _resume(self, action: Action) -> None:
+    def _look_after(self) -> None:
+        """End the runs that somebody wants cancelled, and those that another server has taken from us."""
+        with session():
+            ours = {action.id: action for action in Action.running_of(self.name)}
+        for action in ours.values():
+            if action.cancelled_by and action.keeper_pid and servers.is_here(action.host):
+                runs.cancel(action.keeper_pid, action.keeper_started)
+        for action_id, action in list(self.runs.items()):
+            if action_id not in ours and action.keeper_pid:
+                self._lose(action)
+
+    def _lose(self, action: Action) -> None:
+        """Another server has taken this action. On this host it only goes on waiting where we did; elsewhere it starts
+        the script again, so ours must end."""
+        with session():
+            current = Action.without_output().where(Action.id == action.id).get()
+        if current.keeper_pid != action.keeper_pid and not current.is_finished:
+            log.warning("lost to another server", action=action.id, server=current.claimed_by)
+            runs.cancel(action.keeper_pid, action.keeper_started)
+
+    def recover(self, action: Action) -> None:
+        """Bring an action to its end whose server is gone, whatever state that left it in.
+
+        | left behind                                  | what follows                                             |
+        | -------------------------------------------- | -------------------------------------------------------- |
+        | claimed, no keeper stored                    | nothing was started: back to the queue                   |
+        | keeper stored, script not started            | the same: the order never came                           |
+        | keeper alive                                 | wait for it as if it were ours                           |
+        | result there, not stored                     | store it                                                 |
+        | keeper gone without a result, script alive   | end the script, whose end nobody could see; then as lost |
+        | keeper gone without a result, or not visible | lost: again, up to MAX_ATTEMPTS                          |
+
+        One that somebody wanted cancelled is cancelled wherever it would go back to the queue.
+        """
         if action.keeper_pid is None:
-            self._again(action)  # claimed, but no script was started
-            return
+            self._again(action, action.attempts - 1)
+        elif not servers.is_here(action.host):
+            self._lost(action)
+        else:
+            if action.cancelled_by:
+                runs.cancel(action.keeper_pid, action.keeper_started)
+            self._see_through(action, *self._context(action))
+
+    def _context(self, action: Action) -> tuple[Deployment, Config]:
         deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
             config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
         except Unavailable:
             config = Config([], [])  # only the links need it
-        self._see_through(action, deployment, config)
+        return deployment, config
 
     def _lost(self, action: Action) -> None:
         """The run is gone without a result: a reboot, or somebody killed it. Scripts can be repeated, so they are."""
-        if action.cancelled_by:
-            self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
-        elif action.attempts < settings.MAX_ATTEMPTS:
-            self._again(action)
-        else:
-            times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
-            self.settle(action, State.LOST, f"The run of the script vanished without a result {times}", Outcome())
+        if action.attempts < settings.MAX_ATTEMPTS:
+            self._again(action, action.attempts)
+            return
+        times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
+        self.settle(action, State.LOST, f"The run of the script vanished without a result {times}", Outcome())
 
-    def _again(self, action: Action) -> None:
+    def _again(self, action: Action, attempts: int) -> None:
+        """Back to the queue, unless somebody wants it cancelled."""
         mine = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
-        again = {"state": State.QUEUED, "claimed_by": None, "keeper_pid": None, "keeper_started": None}
-        persist(lambda: Action.update(**again).where(mine).execute())
-        events.action_queued.set()
+        again = {
+            "state": State.QUEUED,
+            "claimed_by": None,
+            "keeper_pid": None,
+            "keeper_started": None,
+            "attempts": attempts,
+        }
+        if persist(lambda: Action.update(**again).where(mine & Action.cancelled_by.is_null()).execute()):
+            events.queue_action()
+        else:
+            self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
 
 
 def _remove_later(directory: str) -> None:
     """Whoever follows the log may read it to its end first."""
     time.sleep(LINGER)
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _is_orphan(claimed_by: str) -> bool:
-    """Whether whoever claimed it was a process of this machine, and is gone."""
-    host, pid, identity = claimed_by.split(" ")
-    return host == socket.gethostname() and runs.process_identity(int(pid)) != identity
 
 
 def _state_after(result: Result) -> State:
