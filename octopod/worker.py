@@ -11,6 +11,7 @@ from pathlib import Path
 from octopod import checks, defaults, events, metrics, notifications, runs, servers, suite
 from octopod.db import now, persist, session
 from octopod.errors import Unavailable
+from octopod.keeper import STREAMS
 from octopod.lifecycle import STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
@@ -264,7 +265,8 @@ class Worker:
             self._again(action, action.attempts)
             return
         times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
-        self.settle(action, State.LOST, f"The run of the script vanished without a result {times}", Outcome())
+        reason = f"The run of the script vanished without a result {times}"
+        self.settle(action, State.LOST, reason, _output_so_far(action))
 
     def _again(self, action: Action, attempts: int) -> None:
         """Back to the queue, unless somebody wants it cancelled."""
@@ -280,6 +282,14 @@ class Worker:
             events.queue_action()
         else:
             self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
+
+
+def _output_so_far(action: Action) -> Outcome:
+    """What a run without a result has written, as far as it can be seen from here."""
+    if not action.run_directory:
+        return Outcome()
+    stdout, stderr = (runs.read_output(Path(action.run_directory), stream) for stream in STREAMS)
+    return Outcome(stdout=stdout, stderr=stderr)
 
 
 def _remove_later(directory: str) -> None:
