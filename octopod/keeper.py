@@ -5,8 +5,8 @@ pair over the control socket FD; the run's order (see `Order`) comes over that p
 
 - A **quick** run is attended to by the keeper itself. Its result and its output go back over the pair.
 - A **lasting** run is attended to by a fork of the keeper, in a session of its own, which outlives server and keeper. It
-  first says who it is, `{"pid": …, "started": …}`; if the pair closes before the order has come, nothing is started: so
-  the server can store who keeps a run before the script's first instruction. Output and `result.json` go to the order's
+  first says who it is, `{"pid": …, "started": …}`; if the pair closes before the order has come, or it does not come
+  in time, nothing is started: so the server can store who keeps a run before the script's first instruction. Output and `result.json` go to the order's
   directory. SIGTERM cancels it.
 
 Forking a process of 10 MB costs a tenth of what starting an interpreter or forking the server would. Only the standard
@@ -34,6 +34,7 @@ CHUNK = 65536
 LASTING, QUICK = b"l", b"q"
 STOP_POLL = 0.02
 SOCKET_TIMEOUT = 10
+ORDER_TIMEOUT = 10  # a server paused for longer may have been given up, and its order must not come then
 FULL_PIPE = 1 << 20  # the most a pipe of an unprivileged process can hold
 RESULT = "result.json"
 STARTED = "started.json"  # of a lasting run: there before the script's first instruction, then with its pid and start
@@ -346,7 +347,10 @@ def _why_unstartable(script: str, error: Exception) -> str:
 
 
 class Keeper:
-    """Runs what the server orders: quick scripts in this process, lasting ones in a fork of it each."""
+    """Runs what the server orders: quick scripts in this process, lasting ones in a fork of it each.
+
+    When the server is gone nobody wants to know any more what a quick script says, so it is ended.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -355,8 +359,8 @@ class Keeper:
         self.loop.watch(control.fileno(), self._accept)
 
     def serve(self) -> None:
-        """Until the server is gone."""
-        while self.control.fileno() in self.loop.handlers:
+        """Until the server is gone, and every quick script."""
+        while self.control.fileno() in self.loop.handlers or self.loop.runs:
             self.loop.turn()
             self.forks -= {pid for pid in self.forks if os.waitpid(pid, os.WNOHANG)[0]}
 
@@ -364,6 +368,8 @@ class Keeper:
         message, fds, _, _ = socket.recv_fds(self.control, 1, 1)
         if not message:
             self.loop.forget(self.control.fileno())
+            for run in self.loop.runs:
+                run.stop("cancelled")
             return
         connection = socket.socket(fileno=fds[0])
         connection.settimeout(SOCKET_TIMEOUT)
@@ -398,7 +404,7 @@ def run_quick(connection: socket.socket, loop: Loop) -> None:
 def run_lasting(connection: socket.socket) -> None:
     """Say who keeps this run, wait for the order, run it; the result goes to the order's directory."""
     loop = Loop()
-    connection.settimeout(None)
+    connection.settimeout(ORDER_TIMEOUT)
     me = {"pid": os.getpid(), "started": process_identity(os.getpid())}
     connection.sendall(json.dumps(me).encode() + b"\n")
     order = _read_order(connection)
@@ -416,7 +422,7 @@ def run_lasting(connection: socket.socket) -> None:
 
 
 def _read_order(connection: socket.socket) -> Order | None:
-    """None when the server went away before it had ordered anything."""
+    """None when the server went away, or was stopped, before it had ordered anything."""
     try:
         with connection.makefile("rb") as lines:
             line = lines.readline()
