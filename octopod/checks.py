@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from octopod import defaults, events, metrics, notifications, queries, runs, servers, suite
-from octopod.db import database, now, session
+from octopod.db import database, now, persist, session
 from octopod.errors import Conflict, Unavailable
 from octopod.lifecycle import Status, after_check, check_script, is_pending
-from octopod.models import Deployment
+from octopod.models import Deployment, ServerProcess
 from octopod.outcomes import announce
 from octopod.runs import Result
 from octopod.settings import settings
@@ -49,22 +49,28 @@ def claim(deployment: Deployment) -> datetime | None:
     return lease if claimed else None
 
 
-def release(gone: list[str]) -> None:
-    """Let others check what these servers had begun to check."""
-    if gone:
-        theirs = Deployment.checked_by.in_(gone) & (Deployment.check_due_at > now())
-        Deployment.update(check_due_at=now(), checked_by=None).where(theirs).execute()
+def release() -> None:
+    """Let others check what servers had begun to check that are gone."""
+    theirs = Deployment.checked_by.not_in(ServerProcess.alive()) & (Deployment.check_due_at > now())
+    Deployment.update(check_due_at=now(), checked_by=None).where(theirs).execute()
 
 
-def conclude(deployment: Deployment, lease: datetime) -> Verdict:
-    """Run a claimed check and store what follows from it, unless an action was asked for meanwhile."""
+def conclude(deployment: Deployment, lease: datetime, patient: bool = False) -> Verdict:
+    """Run a claimed check and store what follows from it, unless an action was asked for meanwhile.
+
+    When the database is away then: a `patient` caller waits for it, any other gets Unavailable.
+    """
     result = _run(deployment)
     moment = now()
     status = Status(deployment.status)
     waited = (moment - deployment.status_since).total_seconds()
     overdue = is_pending(status) and waited > settings.STATUS_UPDATE_TIMEOUT
     new = after_check(status, result.exit_code, overdue, deployment.unapplied)
-    _store(deployment, lease, new, _reason(deployment, result, new), moment)
+    reason = _reason(deployment, result, new)
+    if patient:
+        persist(lambda: _store(deployment, lease, new, reason, moment))
+    else:
+        _store(deployment, lease, new, reason, moment)
     metrics.checks.labels(new).inc()
     return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), moment)
 
@@ -80,7 +86,8 @@ def _run(deployment: Deployment) -> Result:
 
 
 def _store(deployment: Deployment, lease: datetime, new: Status, reason: str, moment: datetime) -> None:
-    changes = {"checked_at": moment, "check_due_at": _next(deployment, new, moment), "status_reason": reason}
+    due = _next(deployment, new, moment)
+    changes = {"checked_at": moment, "check_due_at": due, "checked_by": None, "status_reason": reason}
     if new != deployment.status:
         changes |= {"status": new, "status_since": moment}
         if new is Status.ARCHIVED:

@@ -34,7 +34,7 @@ class Deployment(Table):
     # When the next check is due; while one is under way, when it will have been given up; NULL: no check now.
     # Whoever runs a check remembers the value it has set, and its verdict counts only while that is still there.
     check_due_at = TimeField(null=True)
-    checked_by = TextField(null=True)  # the server process that took the check last
+    checked_by = TextField(null=True)  # the server process that has taken the check
     removed_at = TimeField(null=True)
 
     @classmethod
@@ -119,8 +119,7 @@ class Action(Table):
     @classmethod
     def orphans(cls) -> ModelSelect:
         """Running, it says, but whoever claimed it is not alive."""
-        alive = ServerProcess.select(ServerProcess.id)
-        return cls.without_output().where((cls.state == State.RUNNING) & cls.claimed_by.not_in(alive))
+        return cls.without_output().where((cls.state == State.RUNNING) & cls.claimed_by.not_in(ServerProcess.alive()))
 
     @classmethod
     def queued(cls) -> ModelSelect:
@@ -137,6 +136,11 @@ class ServerProcess(Table):
     id = TextField(primary_key=True)
     heartbeat_at = TimeField()
 
+    @classmethod
+    def alive(cls) -> ModelSelect:
+        """The ids of those that are, for subqueries."""
+        return cls.select(cls.id)
+
 
 class StatusChange(Table):
     """A change of status that `notifications` is still to be told of, stored together with the change itself."""
@@ -147,8 +151,9 @@ class StatusChange(Table):
     claimed_by = TextField(null=True)
 
     @classmethod
-    def next(cls) -> ModelSelect:
-        """The oldest that nobody is telling, and whose deployment has no older one."""
+    def next(cls, server: str) -> ModelSelect:
+        """The oldest that nobody but `server` is telling, and whose deployment has no older one."""
         earlier = cls.alias()
         is_first = ~fn.EXISTS(earlier.select().where((earlier.deployment == cls.deployment) & (earlier.id < cls.id)))
-        return cls.select(cls, Deployment).join(Deployment).where(cls.claimed_by.is_null() & is_first).order_by(cls.id)
+        is_free = cls.claimed_by.is_null() | (cls.claimed_by == server)
+        return cls.select(cls, Deployment).join(Deployment).where(is_free & is_first).order_by(cls.id)

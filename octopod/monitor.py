@@ -47,7 +47,7 @@ class Monitor:
             events.check_due.wait(CHECK_POLL)
 
     def _conclude(self, deployment: Deployment, lease: datetime) -> None:
-        checks.conclude(deployment, lease)
+        checks.conclude(deployment, lease, patient=True)
         events.check_due.set()  # there is room again
 
     def expire(self) -> None:

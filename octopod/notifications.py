@@ -4,10 +4,10 @@ A change is noted in the transaction that makes it, so that none is forgotten wh
 """
 
 from octopod import events, servers, suite
-from octopod.db import session
+from octopod.db import persist, session
 from octopod.lifecycle import Status
 from octopod.log import log
-from octopod.models import Deployment, StatusChange
+from octopod.models import Deployment, ServerProcess, StatusChange
 
 POLL = 1.0  # seconds between two looks for changes, unless one is announced
 
@@ -19,11 +19,16 @@ def note(deployment: Deployment, status: Status) -> None:
 
 
 def tell_next() -> None:
-    """Tell of the next change; wait for one when there is none. One turn of a loop."""
+    """Tell of the next change; wait for one when there is none. One turn of a loop.
+
+    What this process has claimed before is left over from a turn that the database broke off.
+    """
     events.status_changed.clear()
     with session():
-        change = StatusChange.next().first()
-        free = change and (StatusChange.id == change.id) & StatusChange.claimed_by.is_null()
+        change = StatusChange.next(servers.me()).first()
+        free = change and (StatusChange.id == change.id) & (
+            StatusChange.claimed_by.is_null() | (StatusChange.claimed_by == servers.me())
+        )
         claimed = change and StatusChange.update(claimed_by=servers.me()).where(free).execute()
     if not claimed:
         events.status_changed.wait(POLL)
@@ -31,11 +36,9 @@ def tell_next() -> None:
     result = suite.notify(change.deployment.name, change.old_status, change.new_status)
     if result and not result.ok:
         log.warning("notification failed", deployment=change.deployment.name, problem=result.why)
-    with session():
-        StatusChange.delete().where(StatusChange.id == change.id).execute()
+    persist(lambda: StatusChange.delete().where(StatusChange.id == change.id).execute())
 
 
-def release(gone: list[str]) -> None:
-    """Let others tell what these servers had begun to tell."""
-    if gone:
-        StatusChange.update(claimed_by=None).where(StatusChange.claimed_by.in_(gone)).execute()
+def release() -> None:
+    """Let others tell what servers had begun to tell that are gone."""
+    StatusChange.update(claimed_by=None).where(StatusChange.claimed_by.not_in(ServerProcess.alive())).execute()

@@ -2,13 +2,15 @@
 
 import sys
 
-from octopod import db, events, log, runs, suite
-from octopod.db import session
+from octopod import db, events, log, runs, servers, suite
+from octopod.db import persist, session
 from octopod.errors import Unavailable
 from octopod.monitor import Monitor
-from octopod.pool import forever
+from octopod.pool import forever, spawn
 from octopod.settings import settings
 from octopod.worker import Worker
+
+ORPHAN_PATIENCE = 5.0  # seconds until the last worker of a gunicorn that was killed has noticed
 
 
 class CannotStart(Exception):
@@ -24,11 +26,17 @@ class Server:
         self.draining = self.stopped = False
 
     def start(self) -> None:
-        """Work in the background from now on. `prepare` has been called, in this process or its parent."""
+        """Work in the background from now on, or as soon as the database is there. `prepare` has been called, in this
+        process or its parent."""
         self.worker, self.monitor = Worker(), Monitor()
         if not db.is_sqlite():
             forever(events.send, lambda: self.stopped)
-            forever(events.receive, lambda: self.stopped)
+            forever(events.receive, events.stopping.is_set)
+        spawn(self._work)
+
+    def _work(self) -> None:
+        assert self.worker and self.monitor
+        persist(servers.sign_of_life)  # before anything is claimed, or it would look as if a dead server had it
         self.worker.start()
         self.monitor.start()
 
@@ -74,7 +82,7 @@ def prepare() -> None:
     """Once per server, before any of its processes serves: directories, schema, the suite's `init`. Raises CannotStart."""
     try:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own_database()
+        own_database(ORPHAN_PATIENCE)
         applied = db.migrate()
     except (OSError, Unavailable) as error:
         raise CannotStart(str(error)) from error

@@ -1,21 +1,22 @@
 """The server processes: who is alive, who is gone. A process that is gone loses what it had claimed.
 
-Alive is who has said so within LOST_AFTER, by the clock of the database; of this host, whose process exists.
+Alive is who has said so within LOST_AFTER, by the clock of the database; of this host, whose process exists. Whoever
+was silent itself, because the database was away or it was paused, first lets the others speak: they may have been, too.
 """
 
 import os
 import secrets
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from octopod import db
 from octopod.keeper import process_identity
 from octopod.models import ServerProcess
+from octopod.settings import settings
 
-HEARTBEAT = 2.0  # seconds between two signs of life
-LOST_AFTER = 30.0
+_speaking_since = datetime.max.replace(tzinfo=UTC)  # without a pause as long as `_hearing`
 
 
 def _host() -> str:
@@ -43,20 +44,40 @@ def is_here(server: str) -> bool:
     return server.startswith(f"{HOST}/")
 
 
+def heartbeat() -> float:
+    """Seconds between two signs of life."""
+    return min(2.0, settings.LOST_AFTER / 15)
+
+
+def _hearing() -> timedelta:
+    """How long the others may take to speak once we can hear them."""
+    return timedelta(seconds=settings.LOST_AFTER / 3)
+
+
 def sign_of_life() -> None:
     """Say that this process is alive."""
+    global _speaking_since
     moment = db.clock()
-    if not ServerProcess.update(heartbeat_at=moment).where(ServerProcess.id == me()).execute():
+    mine = ServerProcess.id == me()
+    lately = ServerProcess.heartbeat_at > moment - _hearing()
+    if ServerProcess.update(heartbeat_at=moment).where(mine & lately).execute():
+        return
+    _speaking_since = moment
+    if not ServerProcess.update(heartbeat_at=moment).where(mine).execute():
         ServerProcess.insert(id=me(), heartbeat_at=moment).on_conflict_ignore().execute()
 
 
-def bury() -> list[str]:
-    """Remove the server processes that are gone; their ids."""
-    before = db.clock() - timedelta(seconds=LOST_AFTER)
-    gone = [row.id for row in ServerProcess.select() if row.heartbeat_at < before or _has_ended(row.id)]
-    if gone:
-        ServerProcess.delete().where(ServerProcess.id.in_(gone)).execute()
-    return gone
+def bury() -> None:
+    """Remove the server processes that are gone."""
+    moment = db.clock()
+    before = moment - timedelta(seconds=settings.LOST_AFTER)
+    heard_all = moment - _speaking_since >= _hearing()
+    for row in ServerProcess.select():
+        if (heard_all and row.heartbeat_at < before) or _has_ended(row.id):
+            # Unless it has spoken meanwhile.
+            ServerProcess.delete().where(
+                ServerProcess.id == row.id, ServerProcess.heartbeat_at == row.heartbeat_at
+            ).execute()
 
 
 def leave() -> None:

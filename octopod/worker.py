@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from octopod import checks, defaults, events, metrics, notifications, runs, servers, suite
 from octopod.db import now, persist, session
@@ -38,9 +39,7 @@ class Worker:
 
     def start(self) -> None:
         """Take over what was left behind, then take from the queue until drained."""
-        with session():
-            servers.sign_of_life()
-        self._sweep()
+        guarded(self._sweep)
         forever(self.beat, lambda: self.stopped)
         forever(self.turn, lambda: self.draining)
 
@@ -57,35 +56,60 @@ class Worker:
         """The oldest queued action, now ours; None when there is none."""
         with session():
             for action in Action.queued().limit(settings.MAX_RUNNING_ACTIONS):
-                ours = {"state": State.RUNNING, "claimed_by": self.name, "attempts": action.attempts + 1}
-                changes = ours | {"started_at": now(), "keeper_pid": None, "keeper_started": None}
-                if Action.update(**changes).where((Action.id == action.id) & (Action.state == State.QUEUED)).execute():
-                    return Action.get_by_id(action.id)
+                if self._claim(action):
+                    return action
         return None
+
+    def _claim(self, action: Action) -> bool:
+        """Whether it is ours now. Should the answer get lost, `_look_after` finds what we have claimed unknowingly."""
+        ours = {"state": State.RUNNING, "claimed_by": self.name, "attempts": action.attempts + 1}
+        changes = ours | {"started_at": now(), "keeper_pid": None, "keeper_started": None}
+        claimed = 0
+        self.runs[action.id] = action
+        try:
+            queued = (Action.id == action.id) & (Action.state == State.QUEUED)
+            claimed = Action.update(**changes).where(queued).execute()
+        finally:
+            if not claimed:
+                self._leave_alone(action)
+        if not claimed:
+            return False
+        for name, value in changes.items():
+            setattr(action, name, value)
+        return True
+
+    def _leave_alone(self, action: Action) -> None:
+        """It is not, or no longer, seen to. By now it may be in the queue and have been claimed by us again."""
+        if self.runs.get(action.id) is action:
+            del self.runs[action.id]
 
     def drain(self, seconds: float) -> bool:
         """Start nothing new and wait for what runs; whether all of it ended. What did not goes on without us."""
         self.draining = True
         events.action_queued.set()
         deadline = time.monotonic() + seconds
-        finished = bool(self.pool.join(timeout=seconds) and self.adopted.join(timeout=deadline - time.monotonic()))
+        finished = bool(
+            self.pool.join(timeout=seconds) and self.adopted.join(timeout=max(0.0, deadline - time.monotonic()))
+        )
         self.stopped = True
+        guarded(self._leave)
+        return finished
+
+    def _leave(self) -> None:
         with session():
             servers.leave()
-        return finished
 
     def _guarded(self, see_to: Callable[[Action], None], action: Action) -> None:
         """See to an action; should we fail at it ourselves, it is settled all the same."""
-        self.runs[action.id] = action
         try:
             if guarded(see_to, action):
                 return
+            if action.keeper_pid:
+                runs.cancel(action.keeper_pid, action.keeper_started)
+            reason = "Something went wrong in Octopod itself; its log tells more"
+            self.settle(action, State.FAILED, reason, Outcome())
         finally:
-            del self.runs[action.id]
-        if action.keeper_pid:
-            runs.cancel(action.keeper_pid, action.keeper_started)
-        reason = "Something went wrong in Octopod itself; its log tells more"
-        self.settle(action, State.FAILED, reason, Outcome())
+            self._leave_alone(action)
 
     # --- one action ---
 
@@ -115,14 +139,13 @@ class Worker:
         )
         run = runs.LastingRun()
         action.keeper_pid, action.keeper_started = run.pid, run.started
-        ours = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
         kept = {
             "run_directory": str(directory),
             "keeper_pid": run.pid,
             "keeper_started": run.started,
             "host": self.name,
         }
-        if persist(lambda: Action.update(**kept).where(ours & Action.cancelled_by.is_null()).execute()):
+        if persist(lambda: Action.update(**kept).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
             run.order(order | {"directory": str(directory)})
             metrics.queue_wait.observe((now() - action.requested_at).total_seconds())
             events.publish(deployment.id)
@@ -136,7 +159,7 @@ class Worker:
         runs.wait(action.keeper_pid, action.keeper_started)
         directory = Path(action.run_directory)
         result = runs.find_result(directory)
-        if result is None:
+        if result is None or result.was_killed:
             if runs.was_started(directory):
                 runs.end_orphan(directory, settings.KILL_GRACE)
                 self._lost(action)
@@ -151,7 +174,12 @@ class Worker:
 
     def settle(self, action: Action, state: State, reason: str, outcome: Outcome) -> None:
         """Store the end of an action, however long the database is away."""
-        persist(lambda: finish_action(action, state, reason, outcome, believed=Action.claimed_by == self.name))
+        persist(lambda: finish_action(action, state, reason, outcome, believed=self._ours(action)))
+
+    def _ours(self, action: Action) -> Any:
+        """Whether we still have the claim that this is about. Each claim has its own `started_at`."""
+        claim = (Action.claimed_by == self.name) & (Action.started_at == action.started_at)
+        return (Action.id == action.id) & (Action.state == State.RUNNING) & claim
 
     # --- links and reasons, as the run goes on ---
 
@@ -176,30 +204,31 @@ class Worker:
     # --- runs of servers that are gone ---
 
     def _sweep(self) -> None:
-        """Remove the directories of runs whose results are stored."""
-        directories = {str(path) for path in (settings.DATA_DIR / "runs").glob("*")}
+        """Remove the directories of runs whose results are stored.
+
+        First look for directories, then for actions: another process of this server may just be making some.
+        """
+        directories = list((settings.DATA_DIR / "runs").glob("*"))
         with session():
-            needed = {action.run_directory for action in Action.unfinished().select(Action.run_directory)}
-        for directory in directories - needed:
-            shutil.rmtree(directory, ignore_errors=True)
+            unfinished = {str(action.id) for action in Action.unfinished().select(Action.id)}
+        for directory in directories:
+            if directory.name.partition("-")[0] not in unfinished:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def beat(self) -> None:
         """Say that we are alive, take over from those who are not, and look after what has changed hands meanwhile."""
         events.cancel_requested.clear()
         with session():
             servers.sign_of_life()
-            gone = servers.bury()
+            servers.bury()
             orphans = list(Action.orphans())
-            checks.release(gone)
-            notifications.release(gone)
+            checks.release()
+            notifications.release()
         for action in orphans:
             if self._take_over(action):
-                log.info(
-                    "taken over", action=action.id, deployment=action.deployment.name, from_server=action.claimed_by
-                )
-                self.adopted.spawn(self._guarded, self.recover, action)
+                self._adopt(action)
         self._look_after()
-        events.cancel_requested.wait(servers.HEARTBEAT)
+        events.cancel_requested.wait(servers.heartbeat())
 
     def _take_over(self, action: Action) -> bool:
         with session():
@@ -208,11 +237,19 @@ class Worker:
             )
             return bool(Action.update(claimed_by=self.name).where(theirs).execute())
 
+    def _adopt(self, action: Action) -> None:
+        log.info("taken over", action=action.id, deployment=action.deployment.name, from_server=action.claimed_by)
+        self.runs[action.id] = action
+        self.adopted.spawn(self._guarded, self.recover, action)
+
     def _look_after(self) -> None:
-        """End the runs that somebody wants cancelled, and those that another server has taken from us."""
+        """End the runs that somebody wants cancelled, and those that another server has taken from us. See to those that
+        are ours without our knowing: the database went away before it had answered."""
         with session():
             ours = {action.id: action for action in Action.running_of(self.name)}
         for action in ours.values():
+            if action.id not in self.runs:
+                self._adopt(action)
             if action.cancelled_by and action.keeper_pid and servers.is_here(action.host):
                 runs.cancel(action.keeper_pid, action.keeper_started)
         for action_id, action in list(self.runs.items()):
@@ -221,10 +258,11 @@ class Worker:
 
     def _lose(self, action: Action) -> None:
         """Another server has taken this action. On this host it only goes on waiting where we did; elsewhere it starts
-        the script again, so ours must end."""
+        the script again or gives it up, so ours must end."""
         with session():
             current = Action.without_output().where(Action.id == action.id).get()
-        if current.keeper_pid != action.keeper_pid and not current.is_finished:
+        kept_elsewhere = (current.keeper_pid, current.keeper_started) != (action.keeper_pid, action.keeper_started)
+        if kept_elsewhere or current.is_finished:
             log.warning("lost to another server", action=action.id, server=current.claimed_by)
             runs.cancel(action.keeper_pid, action.keeper_started)
 
@@ -239,6 +277,7 @@ class Worker:
         | result there, not stored                     | store it                                                 |
         | keeper gone without a result, script alive   | end the script, whose end nobody could see; then as lost |
         | keeper gone without a result, or not visible | lost: again, up to MAX_ATTEMPTS                          |
+        | result says that somebody killed the script  | the same                                                 |
 
         One that somebody wanted cancelled is cancelled wherever it would go back to the queue.
         """
@@ -270,7 +309,6 @@ class Worker:
 
     def _again(self, action: Action, attempts: int) -> None:
         """Back to the queue, unless somebody wants it cancelled."""
-        mine = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
         again = {
             "state": State.QUEUED,
             "claimed_by": None,
@@ -278,7 +316,7 @@ class Worker:
             "keeper_started": None,
             "attempts": attempts,
         }
-        if persist(lambda: Action.update(**again).where(mine & Action.cancelled_by.is_null()).execute()):
+        if persist(lambda: Action.update(**again).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
             events.queue_action()
         else:
             self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
