@@ -1,7 +1,7 @@
 # Both settings and tests are told things by the environment: OCTOPOD_PORT=9000 make run
 PYTHON := .venv/bin/python
 
-.PHONY: run test lint format bench docs
+.PHONY: run test lint format bench faults docs
 
 run:
 	@tools/setup run
@@ -26,6 +26,10 @@ format:
 bench:
 	@tools/setup test
 	$(PYTHON) -m bench.run
+
+faults:
+	@tools/setup test
+	$(PYTHON) -m tests.faults.run
 
 docs:
 	@tools/setup test

@@ -32,6 +32,11 @@ def on_starting(server):
     In a process of its own, because the master must not import what its workers are still to patch: peewee keeps a
     connection per thread, and which kind of thread that is gets decided when it is imported.
     """
+    if server.cfg.workers > 1 and settings.DATABASE_URL.startswith("sqlite:"):
+        sys.exit(
+            f"Octopod cannot start:\nSQLite is for one process, and {server.cfg.workers} workers are asked for. "
+            "Use one, or a PostgreSQL: OCTOPOD_DATABASE_URL=postgresql://…"
+        )
     prepared = subprocess.run([sys.executable, Path(__file__).with_name("app.py"), "prepare"])
     if prepared.returncode:
         sys.exit(prepared.returncode)

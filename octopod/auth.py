@@ -188,7 +188,12 @@ def _netloc(url: str) -> str:
 def _is_our_host(host: str) -> bool:
     """Names that DNS cannot make point to us: addresses and localhost; and those that are said to be ours."""
     name = urlsplit(f"//{host}").hostname or ""
-    return is_loopback(name) or name == settings.HOST or name in map(str.lower, settings.ALLOWED_HOSTS) or _is_address(name)
+    return (
+        is_loopback(name)
+        or name == settings.HOST
+        or name in map(str.lower, settings.ALLOWED_HOSTS)
+        or _is_address(name)
+    )
 
 
 def _is_address(name: str) -> bool:

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from octopod import defaults, events, metrics, queries, runs, suite
-from octopod.db import now, session
+from octopod import defaults, events, metrics, notifications, queries, runs, servers, suite
+from octopod.db import database, now, persist, session
 from octopod.errors import Conflict, Unavailable
 from octopod.lifecycle import Status, after_check, check_script, is_pending
-from octopod.models import Deployment
+from octopod.models import Deployment, ServerProcess
 from octopod.outcomes import announce
 from octopod.runs import Result
 from octopod.settings import settings
@@ -46,12 +46,21 @@ def claim(deployment: Deployment) -> datetime | None:
     lease = now() + timedelta(seconds=settings.CHECK_TIMEOUT + settings.KILL_GRACE + LEASE_MARGIN)
     unchanged = (Deployment.id == deployment.id) & (Deployment.check_due_at == deployment.check_due_at)
     with session():
-        claimed = Deployment.update(check_due_at=lease).where(unchanged).execute()
+        claimed = Deployment.update(check_due_at=lease, checked_by=servers.me()).where(unchanged).execute()
     return lease if claimed else None
 
 
-def conclude(deployment: Deployment, lease: datetime) -> Verdict:
-    """Run a claimed check and store what follows from it, unless an action was asked for meanwhile."""
+def release() -> None:
+    """Let others check what servers had begun to check that are gone."""
+    theirs = Deployment.checked_by.not_in(ServerProcess.alive()) & (Deployment.check_due_at > now())
+    Deployment.update(check_due_at=now(), checked_by=None).where(theirs).execute()
+
+
+def conclude(deployment: Deployment, lease: datetime, patient: bool = False) -> Verdict:
+    """Run a claimed check and store what follows from it, unless an action was asked for meanwhile.
+
+    When the database is away then: a `patient` caller waits for it, any other gets Unavailable.
+    """
     result = _run(deployment)
     moment = now()
     status = Status(deployment.status)
@@ -60,7 +69,11 @@ def conclude(deployment: Deployment, lease: datetime) -> Verdict:
     # A script that was stopped may end with any code, 0 too; that says nothing about the deployment.
     code = result.exit_code if result.outcome == "exited" else NO_VERDICT
     new = after_check(status, code, overdue, deployment.unapplied)
-    _store(deployment, lease, new, _reason(deployment, result, new), moment)
+    reason = _reason(deployment, result, new)
+    if patient:
+        persist(lambda: _store(deployment, lease, new, reason, moment))
+    else:
+        _store(deployment, lease, new, reason, moment)
     metrics.checks.labels(new).inc()
     return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), moment)
 
@@ -76,19 +89,17 @@ def _run(deployment: Deployment) -> Result:
 
 
 def _store(deployment: Deployment, lease: datetime, new: Status, reason: str, moment: datetime) -> None:
-    changes = {"checked_at": moment, "check_due_at": _next(deployment, new, moment), "status_reason": reason}
+    due = _next(deployment, new, moment)
+    changes = {"checked_at": moment, "check_due_at": due, "checked_by": None, "status_reason": reason}
     if new != deployment.status:
         changes |= {"status": new, "status_since": moment}
         if new is Status.ARCHIVED:
             changes["archived_at"] = moment
-    with session():
-        stored = (
-            Deployment.update(**changes)
-            .where((Deployment.id == deployment.id) & (Deployment.check_due_at == lease))
-            .execute()
-        )
-    if not stored:
-        return
+    with session(), database.atomic():
+        believed = (Deployment.id == deployment.id) & (Deployment.check_due_at == lease)
+        if not Deployment.update(**changes).where(believed).execute():
+            return
+        notifications.note(deployment, new)
     if new != deployment.status:
         announce(deployment, new)
     elif reason != deployment.status_reason:

@@ -1,6 +1,8 @@
 """The database: SQLite or PostgreSQL behind one name, its migrations, and what a lost connection means."""
 
+import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,9 +51,31 @@ def _sqlite(url: str) -> peewee.Database:
     )
 
 
-def _postgresql() -> peewee.Database:
+def own_sqlite(patience: float = 0) -> bool:
+    """Make an SQLite database this process' own until it ends, after `patience` seconds at the most; False when another
+    process has it. PostgreSQL is for sharing."""
+    if not is_sqlite():
+        return True
+    lock = os.open(f"{database.database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(lock)
+                return False
+            time.sleep(RETRY_PAUSE / 5)
+
+
+def postgresql_url() -> str:
     """libpq understands the whole URL by itself, options, sockets and all."""
-    url = settings.DATABASE_URL.replace("postgres://", "postgresql://", 1)
+    return settings.DATABASE_URL.replace("postgres://", "postgresql://", 1)
+
+
+def _postgresql() -> peewee.Database:
+    url = postgresql_url()
     connect = {"connect_timeout": 5, "application_name": "octopod"}
     return PooledPostgresqlDatabase(url, max_connections=POOL_SIZE, timeout=POOL_TIMEOUT, autoconnect=False, **connect)
 
@@ -86,6 +110,13 @@ def persist(write: Callable[[], T]) -> T:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def clock() -> datetime:
+    """The time by the database's clock, which all servers share."""
+    if is_sqlite():
+        return now()
+    return database.execute_sql("select clock_timestamp()").fetchone()[0].astimezone(UTC)
 
 
 def migrate() -> list[str]:

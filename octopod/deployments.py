@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from peewee import IntegrityError
 
-from octopod import defaults, events, metrics, runs, suite
+from octopod import defaults, events, metrics, notifications, suite
 from octopod.db import database, now, session
 from octopod.defaults import Answer
 from octopod.errors import Conflict, FieldError, Invalid, Unavailable
@@ -100,6 +100,7 @@ def request_action(
         with session(), database.atomic():
             if not _start(deployment, kind, overrides, moment):
                 raise overtaken(name, kind)
+            notifications.note(deployment, STEPS[kind].pending or Status(deployment.status))
             action = _enqueue(deployment, kind, *overrides, by, moment)
     except IntegrityError:
         raise overtaken(name, kind) from None
@@ -152,7 +153,7 @@ def _announce_request(deployment: Deployment, action: Action) -> None:
         announce(deployment, pending)
     else:
         events.publish(deployment.id)
-    events.action_queued.set()
+    events.queue_action()
 
 
 def cancel_action(action_id: int, by: Requester) -> Action:
@@ -167,8 +168,7 @@ def cancel_action(action_id: int, by: Requester) -> Action:
     action = get_action(action_id)
     if not marked:
         raise Conflict(f"Cannot cancel action {action_id}: it is {action.state} since {clock(action.finished_at)}")
-    if action.keeper_pid:
-        runs.cancel(action.keeper_pid, action.keeper_started)
+    events.request_cancel()
     return action
 
 

@@ -1,25 +1,49 @@
-"""“This deployment changed”: told to whoever waits for it in this process."""
+"""“This deployment changed”, “there is something to do”: told to whoever waits for it, in this and in other processes.
+
+Other processes hear it through PostgreSQL's NOTIFY. Nobody relies on hearing: everybody looks from time to time.
+"""
 
 import queue
+import select
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg2
+import psycopg2.extensions
+
+from octopod import db
+
 action_queued = threading.Event()  # for the worker
+cancel_requested = threading.Event()  # for the worker
 check_due = threading.Event()  # for the monitor
+status_changed = threading.Event()  # for whoever runs `notifications`
 stopping = threading.Event()  # for whatever sleeps
-status_changes: "queue.Queue[tuple[str, str, str]]" = queue.Queue()  # name, old status, new status; for `notifications`
+
+CHANNEL = "octopod"
+SIGNALS = {"queue": action_queued, "cancel": cancel_requested}
+LISTEN_POLL = 5.0
 
 _lock = threading.Lock()
 _listeners: dict[int, set[threading.Event]] = defaultdict(set)
+_outbox: "queue.Queue[str]" = queue.Queue()
 
 
 def publish(deployment_id: int) -> None:
     """Wake everybody who waits for this deployment. To be called after the change is stored."""
-    with _lock:
-        for event in _listeners.get(deployment_id, ()):
-            event.set()
+    _wake(deployment_id)
+    _tell_others(str(deployment_id))
+
+
+def queue_action() -> None:
+    action_queued.set()
+    _tell_others("queue")
+
+
+def request_cancel() -> None:
+    cancel_requested.set()
+    _tell_others("cancel")
 
 
 @contextmanager
@@ -35,3 +59,61 @@ def listening(deployment_id: int) -> Iterator[threading.Event]:
             _listeners[deployment_id].discard(event)
             if not _listeners[deployment_id]:
                 del _listeners[deployment_id]
+
+
+def _wake(deployment_id: int | None) -> None:
+    """Wake who waits for this deployment; for None, everybody."""
+    with _lock:
+        chosen = list(_listeners.values()) if deployment_id is None else [_listeners.get(deployment_id, set())]
+        for events in chosen:
+            for event in events:
+                event.set()
+
+
+def _tell_others(what: str) -> None:
+    if not db.is_sqlite():
+        _outbox.put(what)
+
+
+def send() -> None:
+    """Tell the other processes what is to be told, several things at once when there are many. One turn of a loop."""
+    try:
+        told = {_outbox.get(timeout=1.0)}
+    except queue.Empty:
+        return
+    while not _outbox.empty() and len(told) < 100:
+        told.add(_outbox.get())
+    with db.session():
+        for what in told:
+            db.database.execute_sql("select pg_notify(%s, %s)", (CHANNEL, what))
+
+
+def receive() -> None:
+    """Hear what other processes tell, until the connection breaks; one turn of a loop."""
+    connection = psycopg2.connect(db.postgresql_url(), connect_timeout=5, application_name="octopod listener")
+    try:
+        connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
+        connection.cursor().execute(f"listen {CHANNEL}")
+        _hear("")  # whatever was told before we listened
+        while not stopping.is_set():
+            if select.select([connection], [], [], LISTEN_POLL)[0]:
+                connection.poll()
+            else:
+                connection.cursor().execute("select 1")  # a dead connection would be silent for ever
+            while connection.notifies:
+                _hear(connection.notifies.pop(0).payload)
+    except psycopg2.Error as error:
+        raise db.Unavailable(f"The database does not answer: {str(error).strip()}") from error
+    finally:
+        connection.close()
+
+
+def _hear(what: str) -> None:
+    if what in SIGNALS:
+        SIGNALS[what].set()
+    elif what.isdecimal():
+        _wake(int(what))
+    else:
+        for signal in SIGNALS.values():
+            signal.set()
+        _wake(None)

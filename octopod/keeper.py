@@ -5,8 +5,8 @@ pair over the control socket FD; the run's order (see `Order`) comes over that p
 
 - A **quick** run is attended to by the keeper itself. Its result and its output go back over the pair.
 - A **lasting** run is attended to by a fork of the keeper, in a session of its own, which outlives server and keeper. It
-  first says who it is, `{"pid": …, "started": …}`; if the pair closes before the order has come, nothing is started: so
-  the server can store who keeps a run before the script's first instruction. Output and `result.json` go to the order's
+  first says who it is, `{"pid": …, "started": …}`; if the pair closes before the order has come, or it does not come
+  in time, nothing is started: so the server can store who keeps a run before the script's first instruction. Output and `result.json` go to the order's
   directory. SIGTERM cancels it.
 
 Forking a process of 10 MB costs a tenth of what starting an interpreter or forking the server would. Only the standard
@@ -34,11 +34,14 @@ CHUNK = 65536
 LASTING, QUICK = b"l", b"q"
 STOP_POLL = 0.02
 SOCKET_TIMEOUT = 10
+ORDER_TIMEOUT = 10  # a server paused for longer may have been given up, and its order must not come then
+STARTED_SIZE = 256
+FULL_DISK_PAUSE = 1.0
 FULL_PIPE = 1 << 20  # the most a pipe of an unprivileged process can hold
 LONGEST_WAIT = 3600.0  # poll() cannot wait for more than 24 days
 LAST_WAIT = 3.0  # seconds that a killed group may take to be gone; who is then still there is dead and not buried, or cannot die
 RESULT = "result.json"
-SCRIPT = "script.json"
+STARTED = "started.json"  # of a lasting run: there before the script's first instruction, then with its pid and start
 STREAMS = ("stdout", "stderr")
 MASK = b"********"
 SHORTEST_SECRET = 4  # anything shorter would blacken half of the text
@@ -352,7 +355,10 @@ def _why_unstartable(script: str, error: Exception) -> str:
 
 
 class Keeper:
-    """Runs what the server orders: quick scripts in this process, lasting ones in a fork of it each."""
+    """Runs what the server orders: quick scripts in this process, lasting ones in a fork of it each.
+
+    When the server is gone nobody wants to know any more what a quick script says, so it is ended.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -374,6 +380,8 @@ class Keeper:
         message, fds, _, _ = socket.recv_fds(self.control, 1, 1)
         if not message:
             self.loop.forget(self.control.fileno())
+            for run in self.loop.runs:
+                run.stop("cancelled")
             return
         connection = socket.socket(fileno=fds[0])
         connection.settimeout(SOCKET_TIMEOUT)
@@ -408,22 +416,24 @@ def run_quick(connection: socket.socket, loop: Loop) -> None:
 def run_lasting(connection: socket.socket) -> None:
     """Say who keeps this run, wait for the order, run it; the result goes to the order's directory."""
     loop = Loop()
-    connection.settimeout(None)
+    connection.settimeout(ORDER_TIMEOUT)
     connection.sendall(json.dumps(identity_card(os.getpid())).encode() + b"\n")
     order = _read_order(connection)
     connection.close()
     if order:
         directory = Path(order["directory"])
         kept: list[Segments] = [FileSegments(directory, stream) for stream in STREAMS]
+        _write(directory / STARTED, "{}".ljust(STARTED_SIZE))
         run = Run(order, kept, loop, lambda result: _store(result, directory))
         if loop.runs:
-            _note(run.process.pid, directory)
+            with (directory / STARTED).open("r+") as started:  # in place: that much room there is
+                started.write(json.dumps(identity_card(run.process.pid)))
         while loop.runs:
             loop.turn()
 
 
 def _read_order(connection: socket.socket) -> Order | None:
-    """None when the server went away before it had ordered anything."""
+    """None when the server went away, or was stopped, before it had ordered anything."""
     try:
         with connection.makefile("rb") as lines:
             line = lines.readline()
@@ -448,24 +458,22 @@ def identity_card(pid: int) -> dict[str, Any]:
     return {"pid": pid, "started": process_identity(pid)}
 
 
-def _note(pid: int, directory: Path) -> None:
-    """Leave word of the script's process: should the keeper be killed, somebody has to end it."""
-    try:
-        (directory / SCRIPT).write_text(json.dumps(identity_card(pid)))
-    except OSError:  # the disk is full: the script shall go on all the same
-        pass
-
-
 def _store(result: dict[str, Any], directory: Path) -> None:
-    """Leave the result in the directory, whole or not at all; a full disk is waited for."""
+    """Leave the result in the directory, whole or not at all."""
     unfinished = directory / (RESULT + ".new")
-    while directory.is_dir():
+    if _write(unfinished, json.dumps(result)):
+        unfinished.rename(directory / RESULT)
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a small file; a full disk is waited for, unless the directory goes away."""
+    while path.parent.is_dir():
         try:
-            unfinished.write_text(json.dumps(result))
-            unfinished.rename(directory / RESULT)
-            return
+            path.write_text(text)
+            return True
         except OSError:
-            time.sleep(1)
+            time.sleep(FULL_DISK_PAUSE)
+    return False
 
 
 if __name__ == "__main__":

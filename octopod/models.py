@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from peewee import BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField
+from peewee import BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField, fn
 
 from octopod.db import JSONField, TimeField, database
 from octopod.lifecycle import UNFINISHED, State, Status
@@ -33,6 +33,7 @@ class Deployment(Table):
     # When the next check is due; while one is under way, when it will have been given up; NULL: no check now.
     # Whoever runs a check remembers the value it has set, and its verdict counts only while that is still there.
     check_due_at = TimeField(null=True)
+    checked_by = TextField(null=True)  # the server process that has taken the check
     removed_at = TimeField(null=True)
 
     @classmethod
@@ -79,6 +80,7 @@ class Action(Table):
     keeper_pid = IntegerField(null=True)
     keeper_started = TextField(null=True)
     cancelled_by = TextField(null=True)
+    host = TextField(null=True)  # id of the server process that started the run: it begins with where that is
 
     @classmethod
     def without_output(cls) -> ModelSelect:
@@ -97,9 +99,47 @@ class Action(Table):
         return {action.deployment_id: action for action in query}
 
     @classmethod
+    def running_of(cls, server: str) -> ModelSelect:
+        return cls.without_output().where((cls.state == State.RUNNING) & (cls.claimed_by == server))
+
+    @classmethod
+    def orphans(cls) -> ModelSelect:
+        """Running, it says, but whoever claimed it is not alive."""
+        return cls.without_output().where((cls.state == State.RUNNING) & cls.claimed_by.not_in(ServerProcess.alive()))
+
+    @classmethod
     def queued(cls) -> ModelSelect:
         return cls.select().where(cls.state == State.QUEUED).order_by(cls.id)
 
     @property
     def is_finished(self) -> bool:
         return self.state not in UNFINISHED
+
+
+class ServerProcess(Table):
+    """A server process that is alive, or was not long ago. Its id begins with the host it runs on."""
+
+    id = TextField(primary_key=True)
+    heartbeat_at = TimeField()
+
+    @classmethod
+    def alive(cls) -> ModelSelect:
+        """The ids of those that are, for subqueries."""
+        return cls.select(cls.id)
+
+
+class StatusChange(Table):
+    """A change of status that `notifications` is still to be told of, stored together with the change itself."""
+
+    deployment = ForeignKeyField(Deployment)
+    old_status = TextField()
+    new_status = TextField()
+    claimed_by = TextField(null=True)
+
+    @classmethod
+    def next(cls, server: str) -> ModelSelect:
+        """The oldest that nobody but `server` is telling, and whose deployment has no older one."""
+        earlier = cls.alias()
+        is_first = ~fn.EXISTS(earlier.select().where((earlier.deployment == cls.deployment) & (earlier.id < cls.id)))
+        is_free = cls.claimed_by.is_null() | (cls.claimed_by == server)
+        return cls.select(cls, Deployment).join(Deployment).where(is_free & is_first).order_by(cls.id)

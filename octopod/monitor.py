@@ -1,9 +1,8 @@
 """The monitor: checks that are due, retention of archived deployments, notifications of status changes."""
 
-import queue
 from datetime import datetime, timedelta
 
-from octopod import checks, deployments, events, suite
+from octopod import checks, deployments, events, notifications
 from octopod.db import now, session
 from octopod.deployments import Requester
 from octopod.errors import Problem
@@ -29,7 +28,7 @@ class Monitor:
     def start(self) -> None:
         forever(self.check_due, self._stopped)
         forever(self.expire, self._stopped)
-        forever(self.notify, self._stopped)
+        forever(notifications.tell_next, self._stopped)
 
     def _stopped(self) -> bool:
         return self.draining
@@ -48,7 +47,7 @@ class Monitor:
             events.check_due.wait(CHECK_POLL)
 
     def _conclude(self, deployment: Deployment, lease: datetime) -> None:
-        checks.conclude(deployment, lease)
+        checks.conclude(deployment, lease, patient=True)
         events.check_due.set()  # there is room again
 
     def expire(self) -> None:
@@ -65,13 +64,3 @@ class Monitor:
                 log.warning("not cleaned up", deployment=deployment.name, problem=str(problem))
         pause = min(RETENTION_POLL, settings.ARCHIVE_RETENTION / 10)
         events.stopping.wait(1.0 if expired else pause)
-
-    def notify(self) -> None:
-        """Run `notifications` for the next status change, in the order in which they happened."""
-        try:
-            name, old, new = events.status_changes.get(timeout=CHECK_POLL)
-        except queue.Empty:
-            return
-        result = suite.notify(name, old, new)
-        if result and not result.ok:
-            log.warning("notification failed", deployment=name, old=old, new=new, problem=result.why)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from octopod import events, metrics, runs
+from octopod import events, metrics, notifications, runs
 from octopod.db import database, now, session
 from octopod.lifecycle import SHELVED, STEPS, Kind, State, Status, after_script
 from octopod.log import log
@@ -42,6 +42,8 @@ def finish_action(action: Action, state: State, reason: str, outcome: Outcome = 
             return False
         deployment = Deployment.get_by_id(action.deployment_id)
         status = after_script(kind, succeeded)
+        if status:
+            notifications.note(deployment, status)
         Deployment.update(**_left_behind(kind, succeeded, status, reason, moment, outcome)).where(
             Deployment.id == deployment.id
         ).execute()
@@ -78,8 +80,8 @@ def _left_behind(
 
 
 def announce(deployment: Deployment, status: Status) -> None:
-    """Tell everybody that the stored status of `deployment`, as read before, is now `status`."""
+    """Tell who waits that the stored status of `deployment`, as read before, is now `status`."""
     events.publish(deployment.id)
     if deployment.status != status:
         log.info("status changed", deployment=deployment.name, old=str(deployment.status), new=str(status))
-        events.status_changes.put((deployment.name, str(deployment.status), str(status)))
+        events.status_changed.set()

@@ -6,11 +6,12 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.pool import Pool
+from gevent.pool import Group, Pool
 
+from octopod.errors import Unavailable
 from octopod.log import log
 
-__all__ = ["Event", "Pool", "forever", "guarded", "spawn"]
+__all__ = ["Event", "Group", "Pool", "forever", "guarded", "spawn"]
 
 HICCUP_PAUSE = 2.0  # seconds after a failure, so that no loop runs hot
 
@@ -19,6 +20,9 @@ def guarded(function: Callable[..., Any], *args: Any) -> bool:
     """Call it; a failure is logged and nothing else suffers. Whether it went well."""
     try:
         function(*args)
+    except Unavailable as problem:  # nothing is wrong with us; it will be tried again
+        log.warning("put off", what=function.__qualname__, problem=str(problem))
+        return False
     except Exception as error:
         log.exception("failed", what=function.__qualname__, error=str(error))
         return False

@@ -21,11 +21,12 @@ from octopod.keeper import Order, process_identity
 Segment = tuple[int, bytes]  # position of the first byte in the stream, bytes
 POLL_INTERVAL = 0.1
 TAIL_LINES = 12
+LOST = "lost"
 UNPRINTABLE = re.compile(r"\x00")
 
 
 class Result(NamedTuple):
-    """How a run ended. `outcome`: exited, timed_out, cancelled or unstartable; times are Unix time.
+    """How a run ended. `outcome`: exited, timed_out, cancelled, unstartable or, of a quick one, lost; times are Unix time.
 
     A script ended by signal n has exit code -n; one that could not be started 127.
     """
@@ -41,6 +42,11 @@ class Result(NamedTuple):
     @property
     def ok(self) -> bool:
         return self.outcome == "exited" and self.exit_code == 0
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else has killed the script, the system when short of memory perhaps: it is not to blame."""
+        return self.outcome == "exited" and self.exit_code == -signal.SIGKILL
 
     @property
     def why(self) -> str:
@@ -66,19 +72,24 @@ class Keeper:
         """A connection to whoever will attend to one run; `nature`: keeper.QUICK or keeper.LASTING."""
         ours, theirs = socket.socketpair()
         with theirs:
+            control = self._connected()
             try:
-                socket.send_fds(self._connected(), [nature], [theirs.fileno()])
+                socket.send_fds(control, [nature], [theirs.fileno()])
             except OSError:  # it has died: once more, with a new one
-                self.close()
+                self._forget(control)
                 socket.send_fds(self._connected(), [nature], [theirs.fileno()])
         return ours
 
     def close(self) -> None:
-        """End the keeper; runs under way go on."""
+        """End the keeper, and the quick runs under way; lasting ones go on."""
+        if self._control:
+            self._forget(self._control)
+
+    def _forget(self, control: socket.socket) -> None:
         with self._lock:
-            if self._control:
-                self._control.close()
-            self._control = None
+            control.close()
+            if self._control is control:  # or somebody else has noticed before
+                self._control = None
 
     def _connected(self) -> socket.socket:
         with self._lock:
@@ -104,7 +115,12 @@ the_keeper = Keeper()
 
 
 def run(order: Order) -> Result:
-    """Run a quick script, its output in memory."""
+    """Run a quick script, its output in memory. Once more when it was lost: such scripts only ask."""
+    result = _run(order)
+    return _run(order) if result.outcome == LOST else result
+
+
+def _run(order: Order) -> Result:
     with the_keeper.connect(keeper.QUICK) as connection, connection.makefile("rb") as answers:
         try:
             _send(connection, order)
@@ -112,7 +128,7 @@ def run(order: Order) -> Result:
             streams = [render([(at, answers.read(size)) for at, size in cuts]) for cuts in result.pop("segments")]
         except (ValueError, OSError) as error:
             now = time.time()
-            return Result("unstartable", 127, f"the run was lost: {error}", now, now)
+            return Result(LOST, 127, f"its keeper has died: {error}", now, now)
         return Result(**result, stdout=streams[0], stderr=streams[1])
 
 
@@ -120,16 +136,24 @@ class LastingRun:
     """A run that outlives this process. `pid` and `started` tell its keeper from any other process, now and later."""
 
     def __init__(self) -> None:
+        try:
+            self.pid, self.started = self._connect()
+        except (OSError, ValueError):  # our keeper has died just now: once more, with a new one
+            self.pid, self.started = self._connect()
+
+    def _connect(self) -> tuple[int, str]:
         self._connection = the_keeper.connect(keeper.LASTING)
         with self._connection.makefile("rb") as answers:
             hello = json.loads(answers.readline())
-        self.pid: int = hello["pid"]
-        self.started: str = hello["started"]
+        return hello["pid"], hello["started"]
 
     def order(self, order: Order) -> None:
-        """Start the script. Up to now nothing has happened, and nothing will if this process dies."""
-        _send(self._connection, order)
-        self._connection.close()
+        """Start the script. Up to now nothing has happened, and nothing will if this process dies.
+
+        When the order comes too late for the keeper there will be no result, and no sign that anything was started.
+        """
+        with self._connection, suppress(OSError):
+            _send(self._connection, order)
 
     def abandon(self) -> None:
         """Start nothing."""
@@ -189,23 +213,30 @@ def cancel(pid: int, started: str) -> None:
         os.close(handle)
 
 
-def kill_script(directory: Path) -> None:
-    """End the script of a run whose keeper was killed, so that it does not go on beside the next attempt."""
+def was_started(directory: Path) -> bool:
+    """Whether a run's script may have executed anything."""
+    return (directory / keeper.STARTED).exists()
+
+
+def end_orphan(directory: Path, grace: float) -> None:
+    """End the script of a run whose keeper is gone, with its whole process group: nobody would learn how it ended."""
     try:
-        script = json.loads((directory / keeper.SCRIPT).read_text())
-    except (FileNotFoundError, ValueError):
+        script = json.loads((directory / keeper.STARTED).read_text())
+        pid, started = script["pid"], script["started"]
+    except (FileNotFoundError, ValueError, KeyError):
         return
-    if process_identity(script["pid"]) == script["started"]:
-        with suppress(ProcessLookupError):
-            os.killpg(script["pid"], signal.SIGKILL)
-        wait(script["pid"], script["started"], keeper.LAST_WAIT)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if started is None or process_identity(pid) != started:
+            return
+        os.killpg(pid, number)
+        wait(pid, started, grace)
 
 
 def find_result(directory: Path) -> Result | None:
     """The result a run has left in its directory, with its output; None when there is none (yet)."""
     try:
         result = json.loads((directory / keeper.RESULT).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # after the machine has crashed a file may be empty
         return None
     return Result(**result, stdout=read_output(directory, "stdout"), stderr=read_output(directory, "stderr"))
 

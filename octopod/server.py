@@ -2,12 +2,15 @@
 
 import sys
 
-from octopod import db, events, log, runs, suite
-from octopod.db import session
+from octopod import db, events, log, runs, servers, suite
+from octopod.db import persist, session
 from octopod.errors import Unavailable
 from octopod.monitor import Monitor
+from octopod.pool import forever, spawn
 from octopod.settings import settings
 from octopod.worker import Worker
+
+ORPHAN_PATIENCE = 5.0  # seconds until the last worker of a gunicorn that was killed has noticed
 
 
 class CannotStart(Exception):
@@ -20,11 +23,20 @@ class Server:
     def __init__(self) -> None:
         self.worker: Worker | None = None
         self.monitor: Monitor | None = None
-        self.draining = False
+        self.draining = self.stopped = False
 
     def start(self) -> None:
-        """Work in the background from now on. `prepare` has been called, in this process or its parent."""
+        """Work in the background from now on, or as soon as the database is there. `prepare` has been called, in this
+        process or its parent."""
         self.worker, self.monitor = Worker(), Monitor()
+        if not db.is_sqlite():
+            forever(events.send, lambda: self.stopped)
+            forever(events.receive, events.stopping.is_set)
+        spawn(self._work)
+
+    def _work(self) -> None:
+        assert self.worker and self.monitor
+        persist(servers.sign_of_life)  # before anything is claimed, or it would look as if a dead server had it
         self.worker.start()
         self.monitor.start()
 
@@ -40,6 +52,7 @@ class Server:
             log.log.warning(
                 "scripts go on without the server; the next start picks them up", running=len(self.worker.pool)
             )
+        self.stopped = True
 
     def why_not_ready(self) -> str | None:
         """Why requests should go elsewhere; None when they should not."""
@@ -69,6 +82,7 @@ def prepare() -> None:
     """Once per server, before any of its processes serves: directories, schema, the suite's `init`. Raises CannotStart."""
     try:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own_database(ORPHAN_PATIENCE)
         applied = db.migrate()
     except (OSError, Unavailable) as error:
         raise CannotStart(str(error)) from error
@@ -76,6 +90,15 @@ def prepare() -> None:
         log.log.info("migrated", applied=applied)
     _prepare_suite()
     runs.the_keeper.close()
+
+
+def own_database(patience: float = 0) -> None:
+    """Raises CannotStart when another process has the SQLite database for longer than `patience` seconds."""
+    if not db.own_sqlite(patience):
+        raise CannotStart(
+            f"{settings.DATABASE_URL} is in use by another server process, and SQLite is for one only. "
+            "Stop that one, or let several share a PostgreSQL: OCTOPOD_DATABASE_URL=postgresql://…"
+        )
 
 
 def _prepare_suite() -> None:

@@ -147,6 +147,7 @@ SETTINGS = (
     Setting("MAX_RUNNING_ACTIONS", number, "16", "Actions at a time."),
     Setting("MAX_RUNNING_CHECKS", number, "16", "Checks at a time, beside the actions."),
     Setting("MAX_ATTEMPTS", number, "2", "How often an action is tried whose run was lost, by a reboot for example."),
+    Setting("LOST_AFTER", seconds, "30", "Seconds without a sign of life after which another server takes over what a server was doing."),
     Setting("OUTPUT_LIMIT", number, "1048576", "Bytes kept of each output stream of a run: its head and its tail."),
     Setting("DRAIN_TIMEOUT", seconds, "20", "Seconds that running scripts are waited for when the server stops."),
     Setting("POWER_AUTHORIZATION_HEADER", text, None, "Exact `Authorization` header that has the admin role.", bare=True, secret=True),

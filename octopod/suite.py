@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from octopod import runs
+from octopod.errors import Unavailable
 from octopod.keeper import Order
 from octopod.overrides import Pairs, parse_key
 from octopod.settings import SCRIPT_SETTINGS, settings, without_settings
@@ -169,13 +170,18 @@ def run_init() -> runs.Result | None:
 
 
 def refusal(name: str, config: Config) -> str | None:
-    """What `config_check` has against this configuration; None when it has nothing, or there is no such script."""
+    """What `config_check` has against this configuration; None when it has nothing, or there is no such script.
+
+    Raises Unavailable when it could not be asked.
+    """
     script = "tag_check" if settings.CONTROL_SCRIPTS_CONTRACT == 1 else "config_check"
     if find_script(script) is None:
         return None
     result = run_for(script, name, config)
     if result.ok:
         return None
+    if result.outcome == runs.LOST:
+        raise Unavailable(f"{script} could not be asked: {result.why}")
     return (
         result.stdout.strip() or runs.last_lines(result.stderr) or f"{script} refused this configuration: {result.why}"
     )

@@ -1,23 +1,23 @@
-"""The worker: claims queued actions, runs their scripts, stores how they ended, and resumes what an earlier one left.
+"""The worker: claims queued actions, runs their scripts, stores how they ended, and recovers what others left.
 
 The action table is the queue. No database connection is held while a script runs.
 """
 
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from octopod import defaults, events, metrics, runs, suite
+from octopod import checks, defaults, events, metrics, notifications, runs, servers, suite
 from octopod.db import now, persist, session
 from octopod.errors import Unavailable
+from octopod.keeper import STREAMS
 from octopod.lifecycle import STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
 from octopod.outcomes import Outcome, finish_action
-from octopod.pool import Pool, forever, guarded, spawn
+from octopod.pool import Group, Pool, forever, guarded, spawn
 from octopod.runs import Result
 from octopod.settings import settings
 from octopod.suite import BadOutput, Config
@@ -31,14 +31,16 @@ class Worker:
     """Runs up to MAX_RUNNING_ACTIONS actions at a time in this process."""
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()} {os.getpid()} {runs.process_identity(os.getpid())}"
+        self.name = servers.me()
         self.pool = Pool(settings.MAX_RUNNING_ACTIONS)
-        self.draining = False
+        self.adopted = Group()
+        self.runs: dict[int, Action] = {}  # what this process sees through, by id
+        self.draining = self.stopped = False
 
     def start(self) -> None:
-        """Resume what was running, then take from the queue until drained."""
-        self._sweep()
-        self.resume()
+        """Take over what was left behind, then take from the queue until drained."""
+        guarded(self._sweep)
+        forever(self.beat, lambda: self.stopped)
         forever(self.turn, lambda: self.draining)
 
     def turn(self) -> None:
@@ -54,26 +56,60 @@ class Worker:
         """The oldest queued action, now ours; None when there is none."""
         with session():
             for action in Action.queued().limit(settings.MAX_RUNNING_ACTIONS):
-                ours = {"state": State.RUNNING, "claimed_by": self.name, "attempts": action.attempts + 1}
-                changes = ours | {"started_at": now(), "keeper_pid": None, "keeper_started": None}
-                if Action.update(**changes).where((Action.id == action.id) & (Action.state == State.QUEUED)).execute():
-                    return Action.get_by_id(action.id)
+                if self._claim(action):
+                    return action
         return None
+
+    def _claim(self, action: Action) -> bool:
+        """Whether it is ours now. Should the answer get lost, `_look_after` finds what we have claimed unknowingly."""
+        ours = {"state": State.RUNNING, "claimed_by": self.name, "attempts": action.attempts + 1}
+        changes = ours | {"started_at": now(), "keeper_pid": None, "keeper_started": None}
+        claimed = 0
+        self.runs[action.id] = action
+        try:
+            queued = (Action.id == action.id) & (Action.state == State.QUEUED)
+            claimed = Action.update(**changes).where(queued).execute()
+        finally:
+            if not claimed:
+                self._leave_alone(action)
+        if not claimed:
+            return False
+        for name, value in changes.items():
+            setattr(action, name, value)
+        return True
+
+    def _leave_alone(self, action: Action) -> None:
+        """It is not, or no longer, seen to. By now it may be in the queue and have been claimed by us again."""
+        if self.runs.get(action.id) is action:
+            del self.runs[action.id]
 
     def drain(self, seconds: float) -> bool:
         """Start nothing new and wait for what runs; whether all of it ended. What did not goes on without us."""
         self.draining = True
         events.action_queued.set()
-        return bool(self.pool.join(timeout=seconds))
+        deadline = time.monotonic() + seconds
+        finished = bool(
+            self.pool.join(timeout=seconds) and self.adopted.join(timeout=max(0.0, deadline - time.monotonic()))
+        )
+        self.stopped = True
+        guarded(self._leave)
+        return finished
+
+    def _leave(self) -> None:
+        with session():
+            servers.leave()
 
     def _guarded(self, see_to: Callable[[Action], None], action: Action) -> None:
         """See to an action; should we fail at it ourselves, it is settled all the same."""
-        if guarded(see_to, action):
-            return
-        if action.keeper_pid:
-            runs.cancel(action.keeper_pid, action.keeper_started)
-        reason = "Something went wrong in Octopod itself; its log tells more"
-        self.settle(action, State.FAILED, reason, Outcome())
+        try:
+            if guarded(see_to, action):
+                return
+            if action.keeper_pid:
+                runs.cancel(action.keeper_pid, action.keeper_started)
+            reason = "Something went wrong in Octopod itself; its log tells more"
+            self.settle(action, State.FAILED, reason, Outcome())
+        finally:
+            self._leave_alone(action)
 
     # --- one action ---
 
@@ -103,9 +139,13 @@ class Worker:
         )
         run = runs.LastingRun()
         action.keeper_pid, action.keeper_started = run.pid, run.started
-        ours = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
-        kept = {"run_directory": str(directory), "keeper_pid": run.pid, "keeper_started": run.started}
-        if persist(lambda: Action.update(**kept).where(ours & Action.cancelled_by.is_null()).execute()):
+        kept = {
+            "run_directory": str(directory),
+            "keeper_pid": run.pid,
+            "keeper_started": run.started,
+            "host": self.name,
+        }
+        if persist(lambda: Action.update(**kept).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
             run.order(order | {"directory": str(directory)})
             metrics.queue_wait.observe((now() - action.requested_at).total_seconds())
             events.publish(deployment.id)
@@ -117,9 +157,14 @@ class Worker:
     def _see_through(self, action: Action, deployment: Deployment, config: Config) -> None:
         """Wait for the run of an action and store how it ended."""
         runs.wait(action.keeper_pid, action.keeper_started)
-        result = runs.find_result(Path(action.run_directory))
-        if result is None:
-            self._lost(action)
+        directory = Path(action.run_directory)
+        result = runs.find_result(directory)
+        if result is None or result.was_killed:
+            if runs.was_started(directory):
+                runs.end_orphan(directory, settings.KILL_GRACE)
+                self._lost(action)
+            else:
+                self._again(action, action.attempts - 1)
             return
         kind = Kind(action.kind)
         links = self._links(deployment, config) if result.ok and STEPS[kind].pending else None
@@ -129,7 +174,12 @@ class Worker:
 
     def settle(self, action: Action, state: State, reason: str, outcome: Outcome) -> None:
         """Store the end of an action, however long the database is away."""
-        persist(lambda: finish_action(action, state, reason, outcome, believed=Action.claimed_by == self.name))
+        persist(lambda: finish_action(action, state, reason, outcome, believed=self._ours(action)))
+
+    def _ours(self, action: Action) -> Any:
+        """Whether we still have the claim that this is about. Each claim has its own `started_at`."""
+        claim = (Action.claimed_by == self.name) & (Action.started_at == action.started_at)
+        return (Action.id == action.id) & (Action.state == State.RUNNING) & claim
 
     # --- links and reasons, as the run goes on ---
 
@@ -151,24 +201,34 @@ class Worker:
         if links is not None and links != deployment.links:
             persist(lambda: Deployment.update(links=links).where(Deployment.id == deployment.id).execute())
 
-    # --- after a restart ---
+    # --- runs of servers that are gone ---
 
     def _sweep(self) -> None:
-        """Remove the directories of runs whose results are stored."""
-        directories = {str(path) for path in (settings.DATA_DIR / "runs").glob("*")}
-        with session():
-            needed = {action.run_directory for action in Action.unfinished().select(Action.run_directory)}
-        for directory in directories - needed:
-            shutil.rmtree(directory, ignore_errors=True)
+        """Remove the directories of runs whose results are stored.
 
-    def resume(self) -> None:
-        """Take over the actions of processes of this machine that are gone."""
+        First look for directories, then for actions: another process of this server may just be making some.
+        """
+        directories = list((settings.DATA_DIR / "runs").glob("*"))
         with session():
-            running = list(Action.without_output().where(Action.state == State.RUNNING))
-        for action in running:
-            if _is_orphan(action.claimed_by) and self._take_over(action):
-                log.info("resumed", action=action.id, deployment=action.deployment.name, keeper=action.keeper_pid)
-                spawn(self.pool.spawn, self._guarded, self._resume, action)  # there may be more than there is room for
+            unfinished = {str(action.id) for action in Action.unfinished().select(Action.id)}
+        for directory in directories:
+            if directory.name.partition("-")[0] not in unfinished:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def beat(self) -> None:
+        """Say that we are alive, take over from those who are not, and look after what has changed hands meanwhile."""
+        events.cancel_requested.clear()
+        with session():
+            servers.sign_of_life()
+            servers.bury()
+            orphans = list(Action.orphans())
+            checks.release()
+            notifications.release()
+        for action in orphans:
+            if self._take_over(action):
+                self._adopt(action)
+        self._look_after()
+        events.cancel_requested.wait(servers.heartbeat())
 
     def _take_over(self, action: Action) -> bool:
         with session():
@@ -177,45 +237,103 @@ class Worker:
             )
             return bool(Action.update(claimed_by=self.name).where(theirs).execute())
 
-    def _resume(self, action: Action) -> None:
+    def _adopt(self, action: Action) -> None:
+        log.info("taken over", action=action.id, deployment=action.deployment.name, from_server=action.claimed_by)
+        self.runs[action.id] = action
+        self.adopted.spawn(self._guarded, self.recover, action)
+
+    def _look_after(self) -> None:
+        """End the runs that somebody wants cancelled, and those that another server has taken from us. See to those that
+        are ours without our knowing: the database went away before it had answered."""
+        with session():
+            ours = {action.id: action for action in Action.running_of(self.name)}
+        for action in ours.values():
+            if action.id not in self.runs:
+                self._adopt(action)
+            if action.cancelled_by and action.keeper_pid and servers.is_here(action.host):
+                runs.cancel(action.keeper_pid, action.keeper_started)
+        for action_id, action in list(self.runs.items()):
+            if action_id not in ours and action.keeper_pid:
+                self._lose(action)
+
+    def _lose(self, action: Action) -> None:
+        """Another server has taken this action. On this host it only goes on waiting where we did; elsewhere it starts
+        the script again or gives it up, so ours must end."""
+        with session():
+            current = Action.without_output().where(Action.id == action.id).get()
+        kept_elsewhere = (current.keeper_pid, current.keeper_started) != (action.keeper_pid, action.keeper_started)
+        if kept_elsewhere or current.is_finished:
+            log.warning("lost to another server", action=action.id, server=current.claimed_by)
+            runs.cancel(action.keeper_pid, action.keeper_started)
+
+    def recover(self, action: Action) -> None:
+        """Bring an action to its end whose server is gone, whatever state that left it in.
+
+        | left behind                                  | what follows                                             |
+        | -------------------------------------------- | -------------------------------------------------------- |
+        | claimed, no keeper stored                    | nothing was started: back to the queue                   |
+        | keeper stored, script not started            | the same: the order never came                           |
+        | keeper alive                                 | wait for it as if it were ours                           |
+        | result there, not stored                     | store it                                                 |
+        | keeper gone without a result, script alive   | end the script, whose end nobody could see; then as lost |
+        | keeper gone without a result, or not visible | lost: again, up to MAX_ATTEMPTS                          |
+        | result says that somebody killed the script  | the same                                                 |
+
+        One that somebody wanted cancelled is cancelled wherever it would go back to the queue.
+        """
         if action.keeper_pid is None:
-            self._again(action)  # claimed, but no script was started
-            return
+            self._again(action, action.attempts - 1)
+        elif not servers.is_here(action.host):
+            self._lost(action)
+        else:
+            if action.cancelled_by:
+                runs.cancel(action.keeper_pid, action.keeper_started)
+            self._see_through(action, *self._context(action))
+
+    def _context(self, action: Action) -> tuple[Deployment, Config]:
         deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
             config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
         except Unavailable:
             config = Config([], [])  # only the links need it
-        self._see_through(action, deployment, config)
+        return deployment, config
 
     def _lost(self, action: Action) -> None:
         """The run is gone without a result: a reboot, or somebody killed it. Scripts can be repeated, so they are."""
-        runs.kill_script(Path(action.run_directory))
-        if action.cancelled_by:
-            self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
-        elif action.attempts < settings.MAX_ATTEMPTS:
-            self._again(action)
-        else:
-            times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
-            self.settle(action, State.LOST, f"The run of the script vanished without a result {times}", Outcome())
+        if action.attempts < settings.MAX_ATTEMPTS:
+            self._again(action, action.attempts)
+            return
+        times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
+        reason = f"The run of the script vanished without a result {times}"
+        self.settle(action, State.LOST, reason, _output_so_far(action))
 
-    def _again(self, action: Action) -> None:
-        mine = (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == self.name)
-        again = {"state": State.QUEUED, "claimed_by": None, "keeper_pid": None, "keeper_started": None}
-        persist(lambda: Action.update(**again).where(mine).execute())
-        events.action_queued.set()
+    def _again(self, action: Action, attempts: int) -> None:
+        """Back to the queue, unless somebody wants it cancelled."""
+        again = {
+            "state": State.QUEUED,
+            "claimed_by": None,
+            "keeper_pid": None,
+            "keeper_started": None,
+            "attempts": attempts,
+        }
+        if persist(lambda: Action.update(**again).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
+            events.queue_action()
+        else:
+            self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
+
+
+def _output_so_far(action: Action) -> Outcome:
+    """What a run without a result has written, as far as it can be seen from here."""
+    if not action.run_directory:
+        return Outcome()
+    stdout, stderr = (runs.read_output(Path(action.run_directory), stream) for stream in STREAMS)
+    return Outcome(stdout=stdout, stderr=stderr)
 
 
 def _remove_later(directory: str) -> None:
     """Whoever follows the log may read it to its end first."""
     time.sleep(LINGER)
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _is_orphan(claimed_by: str) -> bool:
-    """Whether whoever claimed it was a process of this machine, and is gone."""
-    host, pid, identity = claimed_by.split(" ")
-    return host == socket.gethostname() and runs.process_identity(int(pid)) != identity
 
 
 def _state_after(result: Result) -> State:
