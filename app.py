@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -33,7 +34,13 @@ from octopod.overrides import describe
 from octopod.server import CannotStart, configure, prepare, server, stop_with
 from octopod.settings import BadSettings, settings
 
+CLI_DEFAULT_URL = "http://127.0.0.1:8000"
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 MOST_BODY_BYTES = 4 * 1024 * 1024
+OWN_WORDS = {
+    404: "There is nothing at this address",
+    405: "This address does not know that method; the Allow header tells which it knows",
+}
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -90,7 +97,8 @@ def _add_requests(app: APIFlask) -> None:
     @app.before_request
     def begin() -> None:
         g.started = time.monotonic()
-        g.request_id = request.headers.get("X-Request-Id", "")[:64] or secrets.token_hex(8)
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=g.request_id)
         if request.endpoint is None:
@@ -164,7 +172,7 @@ def _add_errors(app: APIFlask) -> None:
             return ours(TooLarge(MOST_BODY_BYTES))
         status, title = (422, Invalid.title) if error.code == 400 else (error.code or 500, error.name)
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Location")}
-        return _answer(status, title, error.description or error.name, [], headers)
+        return _answer(status, title, OWN_WORDS.get(status, error.description or error.name), [], headers)
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
@@ -253,22 +261,26 @@ def main(arguments: list[str]) -> None:
     patch_psycopg()
     try:
         configure()
-        prepare()
+        if arguments == ["prepare"]:
+            prepare()
+        else:
+            _serve()
     except (BadSettings, CannotStart) as error:
         stop_with(error)
-    if arguments != ["prepare"]:
-        _serve()
 
 
 def _serve() -> None:
     http = WSGIServer((settings.HOST, settings.PORT), create_app(), log=None, error_log=None)
     try:
-        http.start()
+        http.init_socket()  # first of all: who finds the port taken must not have touched anything
         # Accepted connections inherit it. Without, headers and body of an answer wait for each other: 40 ms per request.
         http.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        stop_with(CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}"))
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}") from error
+    prepare()
     server.start()
+    http.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, _stop, http)
     _greet()
@@ -285,14 +297,16 @@ def _stop(http: WSGIServer) -> None:
 
 def _greet() -> None:
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    url = f"http://{host}:{settings.PORT}"
+    cli = "./cli.py" if url == CLI_DEFAULT_URL else f"OCTOPOD_URL={url} ./cli.py"
     print(
         f"""
-Octopod is running at http://{host}:{settings.PORT}
+Octopod is running at {url}
 
-  In a browser    http://{host}:{settings.PORT}
-  On the command  ./cli.py create -n orange --wait
-                  ./cli.py info -n orange
-  The API         http://{host}:{settings.PORT}/docs
+  In a browser    {url}
+  On the command  {cli} create -n orange --wait
+                  {cli} info -n orange
+  The API         {url}/docs
 
 Ctrl-C stops the server; what it deployed goes on running.
 """,

@@ -1,5 +1,6 @@
 """Run one check of a deployment and draw the conclusion."""
 
+import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -9,12 +10,14 @@ from octopod.errors import Conflict, Unavailable
 from octopod.lifecycle import Status, after_check, check_script, is_pending
 from octopod.models import Deployment, ServerProcess
 from octopod.outcomes import announce
+from octopod.refusals import occupation
 from octopod.runs import Result
 from octopod.settings import settings
 
 LEASE_MARGIN = 30.0  # seconds beyond a check's own time limits after which another server may try
 NOW_SAYS = "; check now says: "  # after the reason that a failure began with, which says more than its consequences
 NO_VERDICT = -1  # instead of the exit code of a check that did not end by itself
+CHECK_POLL = 0.2  # seconds between two looks whether another check has ended
 QUICKEST = 0.5  # seconds between two checks of a deployment that somebody is waiting for
 
 
@@ -28,17 +31,25 @@ class Verdict(NamedTuple):
 
 
 def check_now(name: str) -> Verdict:
-    """Check a deployment because somebody asks. Raises NotFound, Conflict while an action or another check runs."""
+    """Check a deployment because somebody asks, after the check that is under way, if there is one.
+
+    Raises NotFound, and Conflict while an action is unfinished or when nothing should run.
+    """
     deployment = queries.get_deployment(name)
-    script = check_script(Status(deployment.status))
-    if script is None:
-        raise Conflict(f"Cannot check {name}: it is {deployment.status}, so nothing of it should run")
-    if queries.unfinished_action(deployment):
-        raise Conflict(f"Cannot check {name} while an action is under way")
-    lease = claim(deployment)
-    if lease is None:
-        raise Conflict(f"Cannot check {name}: its status is just changing; try again")
-    return conclude(deployment, lease)
+    deadline = time.monotonic() + settings.CHECK_TIMEOUT
+    with events.listening(deployment.id) as changed:
+        while True:
+            if check_script(Status(deployment.status)) is None:
+                raise Conflict(f"Cannot check {name}: it is {deployment.status}, so nothing of it should run")
+            if queries.unfinished_action(deployment):
+                raise Conflict(f"Cannot check {name}: {occupation(deployment)}")
+            if deployment.checked_by is None and (lease := claim(deployment)):
+                return conclude(deployment, lease)
+            if time.monotonic() > deadline:
+                raise Conflict(f"Cannot check {name}: another check of it is under way")
+            changed.wait(CHECK_POLL)
+            changed.clear()
+            deployment = queries.get_deployment(name)
 
 
 def claim(deployment: Deployment) -> datetime | None:
@@ -81,7 +92,7 @@ def conclude(deployment: Deployment, lease: datetime, patient: bool = False) -> 
 def _run(deployment: Deployment) -> Result:
     script = check_script(Status(deployment.status)) or "check"
     try:
-        config = defaults.effective_config(deployment.deployment_overrides, deployment.application_overrides)
+        config = defaults.config_to_keep_it(deployment)
     except Unavailable as problem:
         moment = now().timestamp()
         return Result("unstartable", 1, f"the suite's defaults cannot be had: {problem}", moment, moment)

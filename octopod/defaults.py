@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from octopod import suite
 from octopod.errors import Unavailable
+from octopod.models import Deployment
 from octopod.overrides import Overrides, Pairs, effective
 from octopod.pool import spawn
 from octopod.settings import settings
@@ -81,7 +82,11 @@ class Cache:
         return entry
 
     def _first(self, entry: Entry, ask: Callable[[], Any]) -> None:
+        """Ask while nobody has an answer. Who had to wait for another's attempt takes its outcome, failure included."""
+        came = time.monotonic()
         with entry.lock:
+            if entry.problem and entry.tried_at >= came:
+                raise Unavailable(entry.problem)
             if entry.age(time.monotonic()) >= settings.CACHE_INVALIDATION_TIME:
                 entry.compute(ask)
                 if entry.problem:
@@ -117,6 +122,20 @@ def application_keys(deployment: Pairs) -> Answer:
 
 def effective_deployment(overrides: Overrides) -> Pairs:
     return effective(deployment_defaults().items, overrides)
+
+
+def config_to_keep_it(deployment: Deployment) -> Config:
+    """What a script receives that looks at a deployment or takes it down.
+
+    When the suite has no defaults for it any more (the branch it came from is gone, say), what it was brought up with.
+    Raises Unavailable when it never was.
+    """
+    try:
+        return effective_config(deployment.deployment_overrides, deployment.application_overrides)
+    except Unavailable:
+        if deployment.applied_config is None:
+            raise
+        return Config(*([(key, value) for key, value in level] for level in deployment.applied_config))
 
 
 def effective_config(deployment_overrides: Overrides, application_overrides: Overrides) -> Config:

@@ -177,7 +177,9 @@ def delete(name: str, by: Requester) -> None:
     deployment = get_deployment(name)
     with session(), database.atomic():
         idle = Deployment.id.not_in(Action.unfinished().select(Action.deployment))
-        here = (Deployment.id == deployment.id) & Deployment.removed_at.is_null()
+        # The version too: PostgreSQL looks at the row again when it had to wait for it, but not at other tables.
+        unchanged = (Deployment.id == deployment.id) & (Deployment.version == deployment.version)
+        here = unchanged & Deployment.removed_at.is_null()
         done = Deployment.update(removed_at=now(), check_due_at=None).where(here & idle).execute()
     if not done:
         raise Conflict(f"Cannot delete {name}: {occupation(deployment)}; cancel that first")

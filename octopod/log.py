@@ -8,6 +8,14 @@ import structlog
 log = structlog.get_logger()
 
 
+def _printable(_: object, __: str, event: dict[str, object]) -> dict[str, object]:
+    """What strangers send must not move the cursor."""
+    return {
+        name: repr(text)[1:-1] if isinstance(text, str) and not text.isprintable() else text
+        for name, text in event.items()
+    }
+
+
 def configure() -> None:
     terminal = sys.stderr.isatty()
     # Without the local variables of each frame: they hold everything that must not be logged.
@@ -18,7 +26,7 @@ def configure() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
-            *([] if terminal else [traceback]),
+            *([_printable] if terminal else [traceback]),
             plain if terminal else structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -35,6 +35,7 @@ class Deployment(Table):
     check_due_at = TimeField(null=True)
     checked_by = TextField(null=True)  # the server process that has taken the check
     removed_at = TimeField(null=True)
+    applied_config = JSONField(null=True)  # what the last successful create, update or restore received, by level
 
     @classmethod
     def present(cls) -> ModelSelect:

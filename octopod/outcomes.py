@@ -8,6 +8,7 @@ from octopod.db import database, now, session
 from octopod.lifecycle import SHELVED, STEPS, Kind, State, Status, after_script
 from octopod.log import log
 from octopod.models import Action, Deployment
+from octopod.suite import Config
 
 
 class Outcome(NamedTuple):
@@ -17,6 +18,7 @@ class Outcome(NamedTuple):
     stdout: str = ""
     stderr: str = ""
     links: list[dict[str, str]] | None = None
+    applied: Config | None = None  # what the deployment was brought up with
 
 
 NOTHING = Outcome()
@@ -71,6 +73,8 @@ def _left_behind(
     changes: dict[str, Any] = {"updated_at": moment, "check_due_at": None if status in SHELVED else moment}
     if outcome.links is not None:
         changes["links"] = outcome.links
+    if outcome.applied is not None:
+        changes["applied_config"] = list(outcome.applied)
     if kind is Kind.UPDATE:
         changes["unapplied"] = not succeeded
     if status is None:

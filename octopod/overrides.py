@@ -12,7 +12,6 @@ from octopod.errors import FieldError, Invalid
 Overrides = dict[str, str | None]
 Pairs = list[tuple[str, str]]
 
-LEVELS = ("application", "deployment")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MASK = "********"
 # Linux refuses a single argument of 128 KiB (MAX_ARG_STRLEN); the longest flag we put it behind is not part of it.

@@ -47,7 +47,7 @@ def list_deployments(
         query = query.where(Deployment.id.in_(_ids_with(words)))
     if status:
         query = query.where(Deployment.status == status)
-    elif archived != "all":
+    if archived != "all" and not (status and archived is None):
         shelved = Deployment.status.in_(SHELVED)
         query = query.where(shelved if archived == "true" else ~shelved)
     with session():

@@ -96,7 +96,7 @@ class PageQuery(Shape):
 class DeploymentQuery(PageQuery):
     q: str = Field("", max_length=200, description="Words that all have to occur in name, overrides or links.")
     status: Status | None = None
-    archived: Literal["false", "true", "all"] = "false"
+    archived: Literal["false", "true", "all"] | None = Field(None, description="Default: false, or all with a status.")
     sort: Literal["name", "-name", "created", "-created", "changed", "-changed"] = "-changed"
 
 

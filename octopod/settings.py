@@ -1,6 +1,6 @@
 """The settings of Octopod: one table, read from the environment.
 
-`docs/settings.md` is written from this table (`python -m octopod.settings`).
+`docs/settings.md` is written from this table (`make docs`).
 """
 
 import os
@@ -125,7 +125,7 @@ SCRIPT_SETTINGS = {
 SECRET_KEY_PATTERN = r"passw|passphrase|secret|token|credential|(api|access|private|signing|encryption)[._-]?key|(^|[._-])(key|pass|auth)$"
 
 SETTINGS = (
-    Setting("HOST", text, "127.0.0.1", "Where to listen. Beyond loopback only with a login, or with `ALLOW_ANONYMOUS`."),
+    Setting("HOST", text, "127.0.0.1", "Where to listen. Beyond loopback only with a login, or with `ALLOW_ANONYMOUS`. Before a proxy passes requests on to it, set a login."),
     Setting("PORT", port, "8000", "Where to listen."),
     Setting("DATABASE_URL", database_url, "sqlite:///var/octopod.db", "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.", secret=True),
     Setting("DATA_DIR", path, "var", "Runs, and the state that a suite keeps."),
@@ -220,7 +220,8 @@ class Settings:
 def _find(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str]:
     spellings = [PREFIX + setting.name] + ([setting.name] if setting.bare else [])
     for name in spellings:
-        if environ.get(name):
+        # Beside a Service named octopod Kubernetes sets OCTOPOD_PORT to its address.
+        if environ.get(name, "") and not environ[name].startswith("tcp://"):
             return name, environ[name]
     return spellings[0], ""
 
@@ -237,7 +238,7 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment that control scripts may see: nothing of ours in it."""
-    ours = {setting.name for setting in SETTINGS if setting.bare}
+    ours = {setting.name for setting in SETTINGS if setting.bare} | {"PROMETHEUS_MULTIPROC_DIR"}
     return {
         name: value
         for name, value in environ.items()
@@ -262,6 +263,3 @@ def _shown_default(setting: Setting) -> str:
 
 
 settings = Settings()
-
-if __name__ == "__main__":
-    print(as_markdown())

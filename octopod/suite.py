@@ -6,14 +6,13 @@ Contract 2 is described in `scripts/README.md`; contract 1 is the first one, wit
 import csv
 import io
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from octopod import runs
 from octopod.errors import Unavailable
-from octopod.keeper import Order
+from octopod.keeper import Mask, Order
 from octopod.overrides import Pairs, parse_key
 from octopod.settings import SCRIPT_SETTINGS, settings, without_settings
 
@@ -51,7 +50,6 @@ QUICK_TIMEOUT = {
     "init": "CONTROL_SCRIPT_TIMEOUT",
 }
 TAG = "tag"
-LINK_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 class Config(NamedTuple):
@@ -220,8 +218,15 @@ def _answer(script: str, deployment: Pairs) -> str:
         return ""  # reported at start when the contract requires it
     result = runs.run(order(script, project_arguments() + _flags("--deployment-config", deployment)))
     if not result.ok:
-        raise BadOutput(f"{script} failed: {result.why}\n{runs.last_lines(result.stderr)}".strip())
+        # Its output is not masked where it runs, for defaults may well be secrets; what it complains with is shown.
+        said = masked_text(runs.last_lines(result.stderr), Config([], deployment).secrets)
+        raise BadOutput(f"{script} failed: {result.why}\n{said}".strip())
     return result.stdout
+
+
+def masked_text(text: str, secrets: list[str]) -> str:
+    mask = Mask(secrets)
+    return (mask.feed(text.encode()) + mask.rest()).decode(errors="replace")
 
 
 def _checked_key(level: str, key: str) -> str:
@@ -243,9 +248,7 @@ def parse_csv(script: str, text: str) -> Pairs:
             if not row:
                 continue
             if len(row) < 2:
-                raise BadOutput(
-                    f"{script} printed {row[0]!r} in line {rows.line_num}, which has no comma: it should be KEY,VALUE"
-                )
+                raise BadOutput(f"{script} printed no comma in line {rows.line_num}: it should be KEY,VALUE")
             pairs.append((row[0], ",".join(row[1:])))
     except csv.Error as error:
         raise BadOutput(f"{script} printed what is not CSV, in line {rows.line_num}: {error}") from None

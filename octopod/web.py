@@ -11,7 +11,7 @@ from octopod.errors import ChangedMeanwhile, Conflict, Invalid, Unavailable
 from octopod.keeper import STREAMS
 from octopod.lifecycle import STEPS, Kind, Status, is_pending
 from octopod.models import Deployment
-from octopod.overrides import MASK, Item, Overrides
+from octopod.overrides import MASK, Item, Overrides, explain
 from octopod.queries import get_action, get_deployment, unfinished_action
 from octopod.settings import settings
 
@@ -85,7 +85,10 @@ def show_deployment(name):
 @bp.get("/deployments/<name>/edit")
 def edit_deployment(name):
     deployment = get_deployment(name)
-    return _form(deployment, _shown(deployment), version=deployment.version)
+    try:
+        return _form(deployment, _shown(deployment), version=deployment.version)
+    except (Invalid, Unavailable) as problem:
+        return _form(deployment, _overrides_only(deployment), version=deployment.version, problem=problem)
 
 
 @bp.post("/deployments/<name>/actions")
@@ -107,8 +110,12 @@ def create_action(name):
 
 @bp.post("/actions/<int:id>/cancel")
 def cancel_action(id):
-    action = deployments.cancel_action(id, g.identity.requester)
-    return redirect(url_for("web.show_deployment", name=action.deployment.name), 303)
+    deployment = get_action(id).deployment
+    try:
+        deployments.cancel_action(id, g.identity.requester)
+    except Conflict as problem:
+        return _page(get_deployment(deployment.name), problem), problem.status
+    return redirect(url_for("web.show_deployment", name=deployment.name), 303)
 
 
 @bp.get("/actions/<int:id>")
@@ -124,10 +131,11 @@ def _page(deployment: Deployment, problem: Exception | None = None) -> str:
     history, _ = queries.list_actions(of=deployment, limit=20)
     try:
         config = deployments.explain_config(deployment.deployment_overrides, deployment.application_overrides)
-    except Unavailable as unavailable:
-        config, problem = {}, problem or unavailable
+    except (Invalid, Unavailable) as why:
+        config, problem = _overrides_only(deployment), problem or why
     return render_template(
         "deployments/show.html",
+        details=_details_url(deployment.name),
         deployment=deployment,
         action=action,
         allowed=may_start(deployment, action),
@@ -136,6 +144,19 @@ def _page(deployment: Deployment, problem: Exception | None = None) -> str:
         problem=problem,
         steps=STEPS,
     )
+
+
+def _overrides_only(deployment: Deployment) -> dict[str, list[Item]]:
+    """What can be shown of a configuration whose defaults cannot be had."""
+    return {level: explain([], overrides) for level, overrides in _overrides(deployment).items()}
+
+
+def _details_url(name: str) -> str | None:
+    """The deployment in the Kubernetes dashboard, where there is one."""
+    template = settings.KUBERNETES_DASHBOARD_URL_TEMPLATE
+    if not template:
+        return None
+    return template.replace("{name}", name) if "{name}" in template else template + name
 
 
 def _form(deployment: Deployment | None, rows: dict[str, list[Item]], **values: Any) -> str:
@@ -159,7 +180,7 @@ def _typed(levels: tuple[Raw, Raw], deployment: Deployment | None) -> dict[str, 
     """What somebody typed, on top of the defaults as far as they can be had: nothing typed is lost."""
     try:
         shown = _shown(deployment)
-    except Unavailable:
+    except (Invalid, Unavailable):
         shown = {level: [] for level in LEVELS}
     return {level: _typed_level(raw, shown[level]) for level, raw in zip(LEVELS, levels, strict=True)}
 
@@ -174,10 +195,10 @@ def _typed_level(raw: Raw, shown: list[Item]) -> list[Item]:
 
 
 def _kind_from_form() -> Kind:
-    try:
-        return Kind(request.form.get("kind", ""))
-    except ValueError:
-        abort(422, "The form names no kind of action")
+    kind = request.form.get("kind", "")
+    if kind not in set(Kind) - {Kind.CREATE}:
+        abort(422, "The form names no kind of action that a deployment could start")
+    return Kind(kind)
 
 
 def _levels_from_form(deployment: Deployment | None = None) -> tuple[Raw, Raw]:

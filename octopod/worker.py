@@ -13,7 +13,7 @@ from octopod import checks, defaults, events, metrics, notifications, runs, serv
 from octopod.db import now, persist, session
 from octopod.errors import Unavailable
 from octopod.keeper import STREAMS
-from octopod.lifecycle import STEPS, Kind, State
+from octopod.lifecycle import CHECKED_CONFIG, STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
 from octopod.outcomes import Outcome, finish_action
@@ -118,7 +118,7 @@ class Worker:
         step = STEPS[Kind(action.kind)]
         deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
-            config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
+            config = _config(action, deployment)
         except Unavailable as problem:
             self.settle(action, State.FAILED, f"The suite's defaults cannot be had: {problem}", Outcome())
             return
@@ -168,7 +168,8 @@ class Worker:
             return
         kind = Kind(action.kind)
         links = self._links(deployment, config) if result.ok and STEPS[kind].pending else None
-        outcome = Outcome(result.exit_code, result.stdout, result.stderr, links)
+        applied = config if result.ok and kind in CHECKED_CONFIG and any(config) else None
+        outcome = Outcome(result.exit_code, result.stdout, result.stderr, links, applied)
         self.settle(action, _state_after(result), _reason(action, result), outcome)
         spawn(_remove_later, action.run_directory)
 
@@ -293,14 +294,13 @@ class Worker:
     def _context(self, action: Action) -> tuple[Deployment, Config]:
         deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
-            config = defaults.effective_config(action.deployment_overrides, action.application_overrides)
+            return deployment, _config(action, deployment)
         except Unavailable:
-            config = Config([], [])  # only the links need it
-        return deployment, config
+            return deployment, Config([], [])  # the script has got its own; only the links need it
 
     def _lost(self, action: Action) -> None:
         """The run is gone without a result: a reboot, or somebody killed it. Scripts can be repeated, so they are."""
-        if action.attempts < settings.MAX_ATTEMPTS:
+        if action.attempts < settings.MAX_ATTEMPTS or _cancelled_by(action):
             self._again(action, action.attempts)
             return
         times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
@@ -320,6 +320,13 @@ class Worker:
             events.queue_action()
         else:
             self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
+
+
+def _config(action: Action, deployment: Deployment) -> Config:
+    """What the action's script receives. Raises Unavailable."""
+    if Kind(action.kind) in CHECKED_CONFIG:
+        return defaults.effective_config(action.deployment_overrides, action.application_overrides)
+    return defaults.config_to_keep_it(deployment)
 
 
 def _output_so_far(action: Action) -> Outcome:
@@ -353,6 +360,9 @@ def _reason(action: Action, result: Result) -> str:
     return f"The {script} script failed: {result.why}" + (f"; its last words: {last}" if last else "")
 
 
+def _cancelled_by(action: Action) -> str | None:
+    return persist(lambda: Action.select(Action.cancelled_by).where(Action.id == action.id).scalar())
+
+
 def _cancelled(action: Action) -> str:
-    who = persist(lambda: Action.select(Action.cancelled_by).where(Action.id == action.id).scalar())
-    return f"Cancelled by {who or 'a signal to its process'}"
+    return f"Cancelled by {_cancelled_by(action) or 'a signal to its process'}"

@@ -15,37 +15,39 @@ from octopod.settings import SETTINGS, BadSettings, Settings, as_markdown, witho
 MAY_IMPORT = {
     "__init__": "",
     "errors": "",
-    "lifecycle": "",
-    "settings": "",
-    "events": "",
     "keeper": "",
+    "lifecycle": "",
     "log": "",
     "metrics": "",
-    "overrides": "errors",
-    "db": "errors settings",
-    "pool": "log",
-    "runs": "keeper",
-    "models": "db lifecycle",
-    "paging": "errors",
-    "suite": "keeper overrides runs settings",
-    "defaults": "errors overrides pool settings suite",
-    "queries": "db errors events lifecycle models paging suite",
-    "refusals": "db errors lifecycle models queries",
-    "outcomes": "db events lifecycle log metrics models runs",
-    "deployments": "db defaults errors events lifecycle log metrics models outcomes overrides queries refusals runs settings suite",
-    "checks": "db defaults errors events lifecycle metrics models outcomes queries runs settings suite",
-    "worker": "db defaults errors events lifecycle log metrics models outcomes pool runs settings suite",
-    "monitor": "checks db deployments errors events lifecycle log models pool settings suite",
-    "server": "db errors events log monitor runs settings suite worker",
-    "auth": "deployments errors settings",
-    "schemas": "checks defaults deployments errors lifecycle models overrides suite",
-    "api": "__init__ checks defaults deployments errors events keeper lifecycle models overrides queries runs schemas settings",
-    "web": "api deployments errors keeper lifecycle models overrides queries schemas settings",
-    "draining": "server",
-    "app": "__init__ api auth errors log metrics overrides schemas server settings web",
-    "wsgi": "app server",
-    "gunicorn.conf": "settings",
+    "settings": "",
     "cli": "",
+    "db": "errors settings",
+    "overrides": "errors",
+    "paging": "errors",
+    "pool": "errors log",
+    "runs": "keeper",
+    "gunicorn.conf": "settings",
+    "events": "db",
+    "models": "db lifecycle",
+    "suite": "errors keeper overrides runs settings",
+    "defaults": "errors models overrides pool settings suite",
+    "queries": "db errors events lifecycle models paging suite",
+    "servers": "db keeper models settings",
+    "notifications": "db events lifecycle log models servers suite",
+    "refusals": "db errors lifecycle models queries",
+    "outcomes": "db events lifecycle log metrics models notifications runs suite",
+    "checks": "db defaults errors events lifecycle metrics models notifications outcomes queries refusals runs servers settings suite",
+    "deployments": "db defaults errors events lifecycle log metrics models notifications outcomes overrides queries refusals settings suite",
+    "auth": "deployments errors settings",
+    "monitor": "checks db deployments errors events lifecycle log models notifications pool settings",
+    "schemas": "checks defaults deployments errors lifecycle models overrides suite",
+    "worker": "checks db defaults errors events keeper lifecycle log metrics models notifications outcomes pool runs servers settings suite",
+    "api": "__init__ checks defaults deployments errors events keeper lifecycle models overrides queries runs schemas settings",
+    "server": "db errors events log monitor pool runs servers settings suite worker",
+    "draining": "server",
+    "web": "api deployments errors keeper lifecycle models overrides queries schemas settings",
+    "app": "__init__ api auth errors log metrics overrides schemas server settings web",
+    "wsgi": "app server settings",
 }  # fmt: skip
 MODULES = {
     path.stem: path
@@ -327,10 +329,3 @@ def test_running_server_reads_the_names_of_the_original_and_hides_them_from_scri
     }  # fmt: skip
     assert not {"PROJECT_NAME", "POWER_AUTHORIZATION_HEADER"} & set(call.environment)
     assert "s3sam3" not in "".join(call.environment.values())
-
-
-def test_settings_module_prints_its_documentation():
-    done = subprocess.run(
-        [sys.executable, "-m", settings_module.__name__], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.rstrip("\n") == as_markdown()

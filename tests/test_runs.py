@@ -437,6 +437,16 @@ def test_scripts_outlive_their_server_and_the_next_one_stores_what_they_did(new_
     assert list((server.directory / "data/runs").iterdir()) == [], "what is stored is swept"
 
 
+def test_quick_scripts_end_too_when_their_server_is_gone(new_server):
+    server = new_server(CHECK_TIMEOUT="1").start()
+    server.running("orange")
+    server.board.write("orange", "check", f"echo $$ >$BOARD/pid; {hang()}")
+    file = server.board.directory / "pid"
+    pid = int(eventually(lambda: file.exists() and file.read_text()))
+    server.stop(signal.SIGKILL)
+    eventually(lambda: not is_alive(pid), "the end of the check")
+
+
 def test_action_can_be_cancelled_by_a_later_server(new_server):
     server = new_server(DRAIN_TIMEOUT="0.1").start()
     server.board.write("orange", "create", hang())
