@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, clean_environment
 
-from octopod import settings as settings_module
 from octopod.settings import SETTINGS, BadSettings, Settings, as_markdown, without_settings
 
 # Imports point one way: a module may import what stands in its row, and every row only names modules of rows above it.
