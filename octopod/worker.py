@@ -232,10 +232,10 @@ class Worker:
         events.cancel_requested.wait(servers.heartbeat())
 
     def _take_over(self, action: Action) -> bool:
+        """Whether it is ours now; not when its server is alive after all and has begun the run meanwhile."""
+        as_seen = (Action.claimed_by == action.claimed_by) & (Action.keeper_pid == action.keeper_pid)
         with session():
-            theirs = (
-                (Action.id == action.id) & (Action.state == State.RUNNING) & (Action.claimed_by == action.claimed_by)
-            )
+            theirs = (Action.id == action.id) & (Action.state == State.RUNNING) & as_seen
             return bool(Action.update(claimed_by=self.name).where(theirs).execute())
 
     def _adopt(self, action: Action) -> None:

@@ -125,18 +125,20 @@ def test_claimed_action_without_a_keeper_goes_back_to_the_queue(a, name):
 
 
 def test_script_that_its_keeper_has_not_started_is_started_once(a, name):
-    run = Path(a.env["OCTOPOD_DATA_DIR"]) / "runs/1-1"  # the first action of this server
+    gate = a.board.hold(name, "info")
+    action_id = a.create(name).json()["action"]["id"]
+    a.board.wait_for_call(name, "info")
+    run = Path(a.env["OCTOPOD_DATA_DIR"]) / f"runs/{action_id}-1"
     run.mkdir(parents=True)
     os.mkfifo(run / "started.json")  # the keeper cannot note that it starts the script, so it does not
-    action = a.create(name).json()["action"]
-    assert action["id"] == 1
-    keeper_of(a, 1)
+    gate.open()
+    keeper_of(a, action_id)
     kill_server(a)
-    kill_keeper(a, 1)
+    kill_keeper(a, action_id)
     (run / "started.json").unlink()
     assert a.board.calls(name, "create") == []
     a.start()
-    assert_done_once(a, name, 1)
+    assert_done_once(a, name, action_id)
 
 
 def test_running_script_goes_on_and_its_end_is_stored(a, name):

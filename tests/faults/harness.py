@@ -76,7 +76,9 @@ class Postgres:
         """All of them, at twenty moments of about a second."""
         others = "pid <> pg_backend_pid() and backend_type = 'client backend'"
         cut = f"perform pg_terminate_backend(pid) from pg_stat_activity where {others}"
-        self.server.psql(f"do $$ begin for i in 1..20 loop {cut}; perform pg_sleep(random() * 0.1); end loop; end $$")
+        self.server.psql(
+            f"set client_min_messages = error; do $$ begin for i in 1..20 loop {cut}; perform pg_sleep(random() * 0.1); end loop; end $$"
+        )
 
 
 class Gunicorn:
