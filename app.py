@@ -36,6 +36,7 @@ from octopod.settings import BadSettings, settings
 
 CLI_DEFAULT_URL = "http://127.0.0.1:8000"
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+BACKLOG = 256
 MOST_BODY_BYTES = 4 * 1024 * 1024
 OWN_WORDS = {
     404: "There is nothing at this address",
@@ -270,21 +271,30 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve() -> None:
-    http = WSGIServer((settings.HOST, settings.PORT), create_app(), log=None, error_log=None)
-    try:
-        http.init_socket()  # first of all: who finds the port taken must not have touched anything
-        # Accepted connections inherit it. Without, headers and body of an answer wait for each other: 40 ms per request.
-        http.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}") from error
+    listener = _bind()  # first of all: who finds the port taken must not have touched anything
     prepare()
+    listener.listen(BACKLOG)
+    http = WSGIServer(listener, create_app(), log=None, error_log=None)
     server.start()
     http.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, _stop, http)
     _greet()
     http.serve_forever()
+
+
+def _bind() -> socket.socket:
+    """A socket that has our address but does not listen yet. Raises CannotStart."""
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Accepted connections inherit it. Without, headers and body of an answer wait for each other: 40 ms per request.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((settings.HOST, settings.PORT))
+    except OSError as error:
+        raise CannotStart(f"Cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror or error}") from error
+    return listener
 
 
 def _stop(http: WSGIServer) -> None:

@@ -584,8 +584,10 @@ def test_request_id_is_answered_and_logged(server, path):
     assert all(re.fullmatch(r"[0-9a-f]{16}", id) for id in own)
 
 
-def test_overlong_request_id_is_cut(server):
-    assert server.get("/project", headers={"X-Request-Id": "x" * 1000}).headers["X-Request-Id"] == "x" * 64
+@pytest.mark.parametrize("given", ["x" * 65, "\x1b[31mred", "a b"])
+def test_request_id_that_is_no_plain_word_is_replaced(server, given):
+    answered = server.get("/project", headers={"X-Request-Id": given}).headers["X-Request-Id"]
+    assert re.fullmatch("[0-9a-f]{16}", answered)
 
 
 @pytest.mark.parametrize(

@@ -556,7 +556,7 @@ def test_edit_form_with_a_bad_pair_is_shown_again(server, stable, browser):
         ("/deployments", [("name", "ab"), ("application.key", "A")], 422),
         ("/deployments", [("name", "ab"), ("application.key", "A"), ("application.value", "1")], 422),
         ("/deployments/bad-input/actions", [], 422),
-        ("/deployments/bad-input/actions", [("kind", "create")], 409),
+        ("/deployments/bad-input/actions", [("kind", "create")], 422),
         ("/deployments/bad-input/actions", [("kind", "destroy")], 422),
         ("/deployments/bad-input/actions", [("kind", "restore")], 409),
         ("/deployments/no-such-one/actions", [("kind", "archive")], 404),

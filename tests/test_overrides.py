@@ -228,8 +228,8 @@ def test_csv_is_read_as_the_contract_says(text, pairs):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A", "'A' in line 1, which has no comma"),
-        ("A,1\n\nB\n", "'B' in line 3, which has no comma"),
+        ("A", "no comma in line 1"),
+        ("A,1\n\nB\n", "no comma in line 3"),
         ('A,"open', "not CSV, in line 1"),
         ('A,1\nB,"open\nC,3\n', "not CSV"),
         ('A,"closed" and more', "not CSV, in line 1"),
