@@ -248,7 +248,12 @@ class Run:
     """
 
     def __init__(
-        self, order: Order, kept: "list[Segments]", loop: Loop, finished: Callable[[dict[str, Any]], None]
+        self,
+        order: Order,
+        kept: "list[Segments]",
+        loop: Loop,
+        finished: Callable[[dict[str, Any]], None],
+        note: Callable[[], None] | None = None,
     ) -> None:
         self.order, self.loop, self.finished = order, loop, finished
         self.outputs = [Output(order["output_limit"], Mask(order["secrets"]), segments) for segments in kept]
@@ -257,14 +262,15 @@ class Run:
         self.started = time.time()
         self.deadline = time.monotonic() + order["timeout"]
         try:
-            self.process = self._start()
-        except (OSError, ValueError) as error:
+            self.process = self._start(note)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._finish("unstartable", 127, _why_unstartable(order["argv"][0], error))
             return
         loop.runs.append(self)
         self._watch_pipes()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self, note: Callable[[], None] | None) -> "subprocess.Popen[bytes]":
+        """`note` is called in the new process before the script is there; this process has one thread, so it may be."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
             self.order["argv"],
@@ -274,6 +280,7 @@ class Run:
             stdout=pipe,
             stderr=pipe,
             start_new_session=True,
+            preexec_fn=note,
         )
 
     def _watch_pipes(self) -> None:
@@ -424,12 +431,20 @@ def run_lasting(connection: socket.socket) -> None:
         directory = Path(order["directory"])
         kept: list[Segments] = [FileSegments(directory, stream) for stream in STREAMS]
         _write(directory / STARTED, "{}".ljust(STARTED_SIZE))
-        run = Run(order, kept, loop, lambda result: _store(result, directory))
-        if loop.runs:
-            with (directory / STARTED).open("r+") as started:  # in place: that much room there is
-                started.write(json.dumps(identity_card(run.process.pid)))
+        note = partial(_note_start, directory / STARTED, os.getpid())
+        Run(order, kept, loop, lambda result: _store(result, directory), note)
         while loop.runs:
             loop.turn()
+
+
+def _note_start(path: Path, keeper: int) -> None:
+    """In the script's process, before its first instruction: say who it is. Should the keeper be killed, somebody has to
+    end it. When that has happened already, whoever looked has found no script: then there must be none.
+    """
+    with path.open("r+") as started:  # in place: that much room there is, on a full disk too
+        started.write(json.dumps(identity_card(os.getpid())))
+    if os.getppid() != keeper:
+        os._exit(1)
 
 
 def _read_order(connection: socket.socket) -> Order | None:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -778,11 +779,22 @@ def test_help_names_every_command_and_exit_code():
     assert [int(code) for code in re.findall(r"(?:^|  )(\d) [a-z]", text, re.M)] == list(range(10))
 
 
-def test_without_requests_only_help_works():
-    command = [sys.executable, "-I", "-S", str(ROOT / "cli.py"), "list"]
-    ended = subprocess.run(command, env={}, capture_output=True, text=True)
+def test_without_requests_only_help_works(tmp_path):
+    alone = shutil.copy(ROOT / "cli.py", tmp_path)
+    ended = subprocess.run([sys.executable, "-I", "-S", alone, "list"], env={}, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "pip install requests" in ended.stderr
+
+
+def test_beside_a_prepared_checkout_it_finds_requests(tmp_path):
+    beside = shutil.copy(ROOT / "cli.py", tmp_path)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    nowhere = {"OCTOPOD_URL": f"http://127.0.0.1:{free_port()}"}
+    ended = subprocess.run([sys.executable, "-I", "-S", beside, "list"], env=nowhere, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (9, "")
 
 
 def test_documentation_and_help_name_the_same_commands_options_and_codes():

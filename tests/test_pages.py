@@ -220,6 +220,7 @@ def test_page_offers_what_the_life_cycle_allows(server, browser, name):
 
 def test_running_action_can_be_cancelled_by_a_form(server, browser, board, name):
     board.hold(name, "create")
+    board.write(name, "check", "exit 1")
     browser.get("/new").form.fill("name", name).submit()
     board.wait_for_call(name, "create")
     page = browser.get(f"/deployments/{name}")
