@@ -1,6 +1,7 @@
 """The service layer: every verb of the domain, once. Both front doors and the monitor come here."""
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,6 +26,11 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,14}[a-z0-9]", re.ASCII)
 NAME_RULE = (
     "2 to 16 characters: small letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
 )
+
+# However many people press the button at once, so many `config_check`s run at a time. The others wait their turn, so
+# that the actions of those who were first do not wait for everybody's.
+CONFIG_CHECKS_AT_ONCE = 8
+_turn = threading.BoundedSemaphore(CONFIG_CHECKS_AT_ONCE)
 
 Raw = list[tuple[str, str | None]]
 
@@ -254,5 +260,7 @@ def _check_config(kind: Kind, name: str, deployment_overrides: Overrides, applic
     config = Config(application, defaults.effective_deployment(deployment_overrides))
     if settings.CONTROL_SCRIPTS_CONTRACT == 1 and suite.TAG not in dict(config.deployment):
         raise Invalid("The tag is missing", [FieldError(f"deployment_overrides.{suite.TAG}", "is required")])
-    if refusal := suite.refusal(name, config):
+    with _turn:
+        refusal = suite.refusal(name, config)
+    if refusal:
         raise Invalid(refusal)
