@@ -10,6 +10,7 @@ import requests
 from answers import problem, steady
 from conftest import Board, Server, eventually, numbers
 
+from octopod.deployments import CONFIG_CHECKS_AT_ONCE
 from octopod.lifecycle import Kind, Status
 
 UP = ("Running", "GenericFailure", "TagMismatch", "PartialAvailability")
@@ -468,12 +469,14 @@ def at_once(count: int, ask: Callable[[], requests.Response]) -> list[requests.R
 def all_at_the_gate(
     server: Server, name: str, count: int, method: Callable[[], requests.Response]
 ) -> list[requests.Response]:
-    """Let requests wait in config_check, where each still thinks that it is alone; then let go of all at once."""
+    """Let requests wait in config_check, or for their turn at it, where each still thinks that it is alone; then let go
+    of all at once.
+    """
     gate = server.board.hold(name, "config_check")
     before = len(server.board.calls(name, "config_check"))
     with ThreadPoolExecutor(count) as threads:
         futures = [threads.submit(method) for _ in range(count)]
-        server.board.wait_for_call(name, "config_check", before + count)
+        server.board.wait_for_call(name, "config_check", before + min(count, CONFIG_CHECKS_AT_ONCE))
         gate.open()
         return [future.result() for future in futures]
 

@@ -578,3 +578,21 @@ def test_change_that_names_no_level_is_no_change_of_configuration(server, board,
     server.running(name, application={"EXTRA": "1"})
     server.finished(accepted(server.act(name, "update", application={})))
     assert board.calls(name, "update")[0].arguments == board.calls(name, "create")[0].arguments
+
+
+def test_deployment_whose_defaults_are_gone_can_still_be_checked_archived_and_cleaned_up(new_server):
+    server = new_server(CACHE_UPDATE_TIME="1", CACHE_INVALIDATION_TIME="1").start()
+    name = "leftover"
+    server.running(name, application={"COLOUR": "blue"})
+    created_with = server.board.calls(name, "create")[0].arguments
+    server.board.write("_", "application_config", "echo the branch is gone >&2; exit 1")
+    eventually(lambda: server.post("/config/application", {}).status_code == 503, "the defaults to be gone")
+    checked = server.post(f"/deployments/{name}/check").json()
+    assert (checked["status"], checked["exit_code"]) == ("Running", 0)
+    assert server.act(name, "update", application={"set": {"COLOUR": "red"}}).status_code == 503
+    assert server.act(name, "archive").status_code == 202
+    server.settled(name, "Archived")
+    assert server.board.calls(name, "archive")[0].arguments == created_with
+    assert server.act(name, "restore").status_code == 503
+    cleanup = server.act(name, "cleanup").json()
+    assert server.finished(cleanup["id"])["state"] == "succeeded"
