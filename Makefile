@@ -1,7 +1,7 @@
 # Both settings and tests are told things by the environment: OCTOPOD_PORT=9000 make run
 PYTHON := .venv/bin/python
 
-.PHONY: run test lint format bench faults docs
+.PHONY: run test lint format bench faults docs screenshots
 
 run:
 	@tools/setup run
@@ -9,7 +9,7 @@ run:
 
 test:
 	@tools/setup test
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 3 --dist worksteal
 
 lint:
 	@tools/setup test
@@ -30,6 +30,10 @@ bench:
 faults:
 	@tools/setup test
 	$(PYTHON) -m tests.faults.run
+
+screenshots:
+	@tools/setup test
+	$(PYTHON) tools/screenshots.py
 
 docs:
 	@tools/setup test

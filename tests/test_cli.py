@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import ROOT, Server, clean_environment, free_port
+from conftest import ROOT, Server, clean_environment, free_port, numbers
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference to the CLI
 
@@ -94,7 +94,7 @@ def nobody() -> Octo:
 @pytest.fixture(scope="module")
 def guarded(new_database: Callable[[str], str], scratch: Any) -> Iterator[Server]:
     """A server with logins, and with an admin header for scripts."""
-    directory = scratch / "server-guarded"
+    directory = scratch / f"server-guarded-{next(numbers)}"
     directory.mkdir()
     logins = {"UI_BASIC_AUTH": "user:secret", "POWER_AUTHORIZATION_HEADER": "Bearer octopus"}
     server = Server(directory, new_database("sqlite"), **logins).start()
@@ -213,10 +213,11 @@ def test_logs_prints_what_was_written_to_a_stream(server, octo, logged, flags, s
 
 
 @pytest.fixture(scope="module")
-def logged(server: Server) -> str:
+def logged(server: Server) -> Iterator[str]:
     server.board.write("logged", "create", "echo to stdout; echo to stderr >&2")
     server.running("logged")
-    return "logged"
+    yield "logged"
+    server.forget("logged")
 
 
 def test_logs_of_a_name_are_its_newest_actions_even_if_the_deployment_is_gone(server, board, octo, name):
@@ -642,12 +643,13 @@ def test_json_is_exactly_what_the_api_says(server, octo, shelved, arguments, pat
 
 
 @pytest.fixture(scope="module")
-def shelved(server: Server) -> str:
+def shelved(server: Server) -> Iterator[str]:
     """An archived deployment: nothing about it changes by itself."""
     server.running("shelved", application={"ÜBER": "🦑\n\x1b[31m"})
     server.act("shelved", "archive")
     server.settled("shelved", "Archived")
-    return "shelved"
+    yield "shelved"
+    server.forget("shelved")
 
 
 def test_json_of_actions_is_the_answer_alone(server, octo, name):
@@ -690,10 +692,11 @@ def test_tables_keep_within_80_columns_and_lose_nothing(server, octo, wide, comm
 
 
 @pytest.fixture(scope="module")
-def wide(server: Server) -> str:
+def wide(server: Server) -> Iterator[str]:
     application = {f"{'k' * 60}.{number}": "v" * 300 for number in range(3)} | {"LINES": "line-1\nline-2"}
     server.running("wide-wide-widest", application=application, deployment={"o": "v" * 1000})
-    return "wide-wide-widest"
+    yield "wide-wide-widest"
+    server.forget("wide-wide-widest")
 
 
 def test_terminal_is_spared_control_characters(server, board, octo, name):

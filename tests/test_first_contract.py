@@ -16,7 +16,7 @@ SET_PROJECT = "--set global.project-name=Fruit --set global.base-domain=fruit.ex
 @pytest.fixture(scope="session")
 def first(database, new_database, scratch) -> Iterator[Server]:
     """A server whose suite follows the first contract. `tag` alone is required."""
-    directory = scratch / f"first-{database}"
+    directory = scratch / f"first-{next(numbers)}"
     directory.mkdir()
     project = {"PROJECT_NAME": "Fruit", "BASE_DOMAIN": "fruit.example", "NAMESPACE": "garden"}
     server = Server(

@@ -434,7 +434,8 @@ def test_scripts_outlive_their_server_and_the_next_one_stores_what_they_did(new_
         server.settled(name, "Running")
     server.stop()
     server.start()
-    assert list((server.directory / "data/runs").iterdir()) == [], "what is stored is swept"
+    stored = server.directory / "data/runs"
+    eventually(lambda: not list(stored.iterdir()), "what is stored to be swept")
 
 
 def test_quick_scripts_end_too_when_their_server_is_gone(new_server):

