@@ -22,12 +22,13 @@ from apiflask import APIFlask, HTTPError
 from flask import Response, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from gevent.pywsgi import WSGIServer
+from htmx_flask import Htmx
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from psycogreen.gevent import patch_psycopg
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from octopod import __version__, api, auth, metrics, schemas, web
+from octopod import __version__, api, auth, live, metrics, schemas, web
 from octopod.errors import FieldError, Invalid, Problem, TooLarge, Unavailable
 from octopod.log import log
 from octopod.overrides import describe
@@ -38,12 +39,14 @@ CLI_DEFAULT_URL = "http://127.0.0.1:8000"
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 BACKLOG = 256
 MOST_BODY_BYTES = 4 * 1024 * 1024
+KEEP_STATIC_FILES = 365 * 24 * 3600  # seconds; their addresses change when they do
+PING_INTERVAL = 25  # seconds; proxies close what is silent for a minute
 OWN_WORDS = {
     404: "There is nothing at this address",
     405: "This address does not know that method; the Allow header tells which it knows",
 }
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -57,12 +60,17 @@ def create_app() -> APIFlask:
         "OPENAPI_VERSION": "3.1.0",
         "MAX_CONTENT_LENGTH": MOST_BODY_BYTES,
         "MAX_FORM_MEMORY_SIZE": MOST_BODY_BYTES,
+        "SEND_FILE_MAX_AGE_DEFAULT": KEEP_STATIC_FILES,
+        "SOCK_SERVER_OPTIONS": {"ping_interval": PING_INTERVAL, "max_message_size": 4096},
     }
     app.config |= {"TAGS": ["Octopod"], "VALIDATION_ERROR_STATUS_CODE": 422}
     app.json = StrictJSON(app)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}  # a third of a page would be blanks
     app.spec_processor(_complete_spec)
     app.register_blueprint(api.bp)
     app.register_blueprint(web.bp)
+    app.register_blueprint(live.bp)
+    Htmx(app)
     _add_requests(app)
     _add_errors(app)
     _add_operations(app)
@@ -120,7 +128,8 @@ def _add_requests(app: APIFlask) -> None:
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = g.request_id
         took = time.monotonic() - g.started
-        metrics.requests.labels(request.endpoint or "", response.status_code).observe(took)
+        if request.endpoint != "live.live":  # those last as long as somebody looks
+            metrics.requests.labels(request.endpoint or "", response.status_code).observe(took)
         who = g.identity.name if "identity" in g else None
         log.info(
             "request",

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
 PARALLEL = 8
 SCRIPTS_PER_CREATE = 5  # config_check, info, create, info, check
+PAGES = 500
+PUSHES = 20
 SCRIPT_NAMES = [
     *("create", "update", "archive", "unarchive", "cleanup", "check", "archive_check", "config_check", "info"),
     *("deployment_config", "deployment_config_keys", "application_config", "application_config_keys"),
@@ -67,10 +69,18 @@ class Server:
 
     def create(self, name: str) -> float:
         """Ask for a deployment; the moment the answer was there."""
+        return self._post("/api/v1/deployments", {"name": name}, 202)
+
+    def say(self, name: str, text: str) -> float:
+        """Change what pages show of a deployment, whose `check` says what it finds; the moment it was stored."""
+        (self.directory / "said").write_text(text)
+        return self._post(f"/api/v1/deployments/{name}/check", None, 200)
+
+    def _post(self, path: str, body: Any, expected: int) -> float:
         if not hasattr(self.local, "connection"):
             self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        status, body = self._ask(self.local.connection, "POST", "/api/v1/deployments", {"name": name})
-        assert status == 202, body
+        status, answer = self._ask(self.local.connection, "POST", path, body)
+        assert status == expected, answer
         return time.time()
 
     @staticmethod
@@ -94,6 +104,24 @@ class Server:
     def execute(self, statement: str) -> None:
         with sqlite3.connect(self.database, timeout=30) as connection:
             connection.execute(statement)
+
+    def fill(self, count: int) -> None:
+        """Have that many deployments in the database, of which nothing runs."""
+        columns = (
+            "name, status, status_reason, status_since, deployment_overrides, application_overrides, links, version"
+        )
+        values = """'other-' || n, 'Running', 'fine', at, '{"image.tag": "v1.2.3"}', '{"KEY": "value"}', '[]', 1"""
+        numbers = f"with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {count})"
+        moment = "(select '2026-01-01T00:00:00.000000Z' as at)"
+        self.execute(
+            f"insert into deployment ({columns}, unapplied, created_at, updated_at) "
+            f"{numbers} select {values}, 0, at, at from numbers, {moment}"
+        )
+
+    def cpu(self) -> float:
+        """Seconds that the server process has computed."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """Resident megabytes of the server and its keeper."""
@@ -200,6 +228,82 @@ def memory(directory: Path, actions: int) -> dict[str, Any]:
     }
 
 
+class Viewers:
+    """Many who look at the same page, computed by others than the server."""
+
+    def __init__(self, server: Server, path: str, count: int) -> None:
+        command = [sys.executable, "-m", "bench.viewers", str(server.port), path, str(count // 2)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(2)]
+
+    def expect(self, text: str) -> None:
+        for process in self.processes:
+            print(text, file=process.stdin, flush=True)
+
+    def received(self) -> tuple[float, int]:
+        """When all had been sent what is expected, and the bytes that took each."""
+        answers = [process.stdout.readline().split() for process in self.processes]
+        return max(float(at) for at, _ in answers), max(int(size) for _, size in answers)
+
+    def leave(self) -> None:
+        for process in self.processes:
+            process.communicate()
+
+
+def push(directory: Path, name: str, path: str, deployments: int) -> dict[str, Any]:
+    """One deployment changes, and all who look are told."""
+    server = Server(directory, "", check='cat "$BENCH/said"')
+    server.fill(deployments)
+    (directory / "said").write_text("said at first")
+    server.create("orange")
+    wait_until(lambda: server.count("status_reason = 'said at first'") == 1)
+
+    def changes(viewers: Viewers | None = None) -> tuple[float, list[float], int]:
+        """Computing time of a change, the delays until all have it, and bytes."""
+        before, delays, size = server.cpu(), [], 0
+        for number in range(PUSHES):
+            text = f"said to {'pages' if viewers else 'nobody'} {number}."
+            if viewers:
+                viewers.expect(text)
+            stored = server.say("orange", text)
+            if viewers:
+                at, size = viewers.received()
+                delays.append(at - stored)
+            time.sleep(0.15)  # more than the pause between two pushes: each is one of its own
+        return (server.cpu() - before) / PUSHES, delays, size
+
+    alone, _, _ = changes()
+    viewers = Viewers(server, path, PAGES)
+    viewers.expect("said to nobody")
+    viewers.received()
+    memory = server.memory()
+    watched, delays, size = changes(viewers)
+    viewers.leave()
+    server.stop()
+    return {
+        "name": f"push to {PAGES} open pages, {name}, ms of the server's CPU",
+        "ours": (watched - alone) * 1000,
+        "best": write_all(size, PAGES) * 1000,
+        "last_page_has_it_ms": statistics.median(delays) * 1000,
+        "kilobytes": size / 1000,
+        "memory": memory,
+    }
+
+
+def write_all(size: int, count: int) -> float:
+    """CPU seconds for writing that many bytes to that many sockets, which is the least that a push could take."""
+    with socket.create_server(("127.0.0.1", 0), backlog=count) as listener:
+        pairs = [(socket.create_connection(listener.getsockname()), listener.accept()[0]) for _ in range(count)]
+    began = time.process_time()
+    for _, page in pairs:
+        page.sendall(b"x" * size)
+    took = time.process_time() - began
+    for pair in pairs:
+        for end in pair:
+            end.close()
+    return took
+
+
 def line(result: dict[str, Any]) -> str:
     figures = "  ".join(f"{key} {value:,.2f}" for key, value in result.items() if key != "name")
     return f"{result['name']}: {figures}"
@@ -214,6 +318,8 @@ def main() -> None:
             lambda: throughput(base / "throughput", 300),
             lambda: latency(base / "latency"),
             lambda: sweep(base / "sweep"),
+            lambda: push(base / "list", "a list of 2,000", "/ws", 2000),
+            lambda: push(base / "page", "one deployment", "/ws?deployment=orange", 0),
             lambda: memory(base / "memory", actions),
         ]
         for measure in measurements:

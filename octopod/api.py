@@ -1,15 +1,12 @@
 """The JSON front door, `/api/v1`: reads the request, calls one service function, renders."""
 
-import codecs
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, g, jsonify, request, url_for
 
-from octopod import __version__, checks, defaults, deployments, events, queries, runs, schemas
+from octopod import __version__, checks, defaults, deployments, logs, queries, schemas
 from octopod.errors import FieldError, Invalid, UnsupportedMediaType
 from octopod.keeper import STREAMS
 from octopod.lifecycle import Kind
@@ -22,7 +19,6 @@ from octopod.settings import settings
 bp = APIBlueprint("api", __name__, url_prefix="/api/v1", tag="Octopod")
 
 ETAG = re.compile(r'"?([0-9]{1,18})"?')
-FOLLOW_POLL = 0.5  # seconds between two looks at a growing log
 
 
 @bp.before_request
@@ -50,8 +46,9 @@ def show_project():
 @bp.output(schemas.DeploymentList)
 def list_deployments(query_data):
     """Deployments, a page at a time."""
-    rows, actions, following = queries.list_deployments(**query_data.model_dump())
-    return jsonify(items=[deployment_json(row, actions.get(row.id)) for row in rows], next=following)
+    page = queries.list_deployments(**query_data.model_dump())
+    items = [deployment_json(row, page.actions.get(row.id)) for row in page.rows]
+    return jsonify(items=items, next=page.next, similar=page.similar)
 
 
 @bp.post("/deployments")
@@ -146,8 +143,9 @@ def show_logs(id, query_data):
     streams = STREAMS if query_data.stream == "all" else (query_data.stream,)
     action = get_action(id, output=True)
     if query_data.follow == "true" and not action.is_finished:
-        return Response(follow(action, streams), mimetype="text/plain", headers={"X-Accel-Buffering": "no"})
-    return Response("".join(text_of(action, stream) for stream in streams), mimetype="text/plain")
+        written = (text for _, text in logs.follow(action, streams))
+        return Response(written, mimetype="text/plain", headers={"X-Accel-Buffering": "no"})
+    return Response("".join(logs.text_of(action, stream) for stream in streams), mimetype="text/plain")
 
 
 @bp.post("/actions/<int:id>/cancel")
@@ -215,32 +213,3 @@ def _version_asked_for() -> int | None:
     if not found:
         raise Invalid("If-Match is not an ETag of a deployment", [FieldError("If-Match", 'must look like "7"')])
     return int(found[1])
-
-
-def text_of(action: Action, stream: str) -> str:
-    """What is kept of a stream: in the database once the action is finished, before in the directory of its run."""
-    if action.is_finished or not action.run_directory:
-        return getattr(action, stream)
-    return runs.read_output(Path(action.run_directory), stream)
-
-
-def follow(action: Action, streams: tuple[str, ...]) -> Iterator[str]:
-    """The output of an action as it is written, until it is finished."""
-    positions = dict.fromkeys(streams, 0)
-    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in streams}
-    with events.listening(action.deployment_id) as changed:
-        while True:
-            action = get_action(action.id, output=True)
-            for stream in streams:
-                yield _news(action, stream, positions, decoders[stream])
-            if action.is_finished:
-                return
-            changed.wait(FOLLOW_POLL)
-            changed.clear()
-
-
-def _news(action: Action, stream: str, positions: dict[str, int], decoder: codecs.IncrementalDecoder) -> str:
-    if not action.run_directory:
-        return ""
-    data, positions[stream] = runs.read_since(Path(action.run_directory), stream, positions[stream])
-    return decoder.decode(data).replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -39,15 +39,22 @@ ROLES = {
     "api.deployment_keys": USER,
     "api.application_config": USER,
     "api.application_keys": USER,
+    "live.live": USER,  # of actions' logs: admin
     "web.home": USER,
     "web.list_deployments": USER,
     "web.new_deployment": USER,
+    "web.look_at_new_deployment": USER,
     "web.create_deployment": USER,
     "web.show_deployment": USER,
     "web.edit_deployment": USER,
+    "web.look_at_edited_deployment": USER,
+    "web.confirm_action": USER,
     "web.create_action": USER,
-    "web.cancel_action": USER,
+    "web.check_deployment": USER,
+    "web.delete_deployment": ADMIN,
+    "web.list_actions": USER,
     "web.show_logs": ADMIN,
+    "web.cancel_action": USER,
 }
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -170,7 +177,7 @@ def refuse_other_sites(request: Request) -> None:
     """
     if not _has_credentials() and not _is_our_host(request.host):
         raise NotAuthorised(f"This server does not answer to the name {request.host}; see OCTOPOD_ALLOWED_HOSTS")
-    if request.method in SAFE_METHODS:
+    if request.method in SAFE_METHODS and "Upgrade" not in request.headers:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     foreign = site not in SAME_SITE if site else bool(origin) and _netloc(origin or "") != request.host

@@ -63,15 +63,14 @@ def create(
         lambda: parse_overrides(deployment_overrides, "deployment_overrides"),
         lambda: parse_overrides(application_overrides, "application_overrides"),
     )
-    with session():
-        if Deployment.present().where(Deployment.name == name).exists():
-            raise name_taken(name)
+    check_new_name(name)
     _check_config(Kind.CREATE, name, both[1], both[2])
     moment = now()
     try:
         with session(), database.atomic():
             deployment = Deployment.create(
                 name=name,
+                version=Deployment.next_version(name),
                 status=STEPS[Kind.CREATE].pending,
                 status_reason="Waiting for its turn",
                 status_since=moment,
@@ -214,6 +213,14 @@ def application_defaults(deployment_overrides: Overrides) -> Answer:
         if not deployment_overrides:
             raise
         raise Invalid(f"There are no application defaults for this deployment configuration: {problem}") from None
+
+
+def check_new_name(name: str) -> None:
+    """Raises Invalid when a deployment cannot be called that, Conflict when one is."""
+    _check_name(name)
+    with session():
+        if Deployment.present().where(Deployment.name == name).exists():
+            raise name_taken(name)
 
 
 def _check_name(name: str) -> None:

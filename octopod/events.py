@@ -8,7 +8,7 @@ import select
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg2
 import psycopg2.extensions
@@ -27,6 +27,7 @@ LISTEN_POLL = 5.0
 
 _lock = threading.Lock()
 _listeners: dict[int, set[threading.Event]] = defaultdict(set)
+_feeds: "set[Feed]" = set()
 _outbox: "queue.Queue[str]" = queue.Queue()
 
 
@@ -34,6 +35,12 @@ def publish(deployment_id: int) -> None:
     """Wake everybody who waits for this deployment. To be called after the change is stored."""
     _wake(deployment_id)
     _tell_others(str(deployment_id))
+
+
+def stop() -> None:
+    """Nobody is to wait for anything any more."""
+    stopping.set()
+    _wake(None)
 
 
 def queue_action() -> None:
@@ -61,9 +68,44 @@ def listening(deployment_id: int) -> Iterator[threading.Event]:
                 del _listeners[deployment_id]
 
 
+class Feed:
+    """Which deployments have changed since one last looked; however often, each is there once. To be closed."""
+
+    def __init__(self, only: int | None = None) -> None:
+        """`only`: the id of the one deployment that is of interest."""
+        self.only = only
+        self.changed = threading.Event()
+        self._ids: set[int] = set()
+        self._missed = False
+        with _lock:
+            _feeds.add(self)
+
+    def close(self) -> None:
+        with _lock:
+            _feeds.discard(self)
+
+    def add(self, deployment_id: int | None) -> None:
+        if deployment_id is None:
+            self._missed = True
+        elif self.only in (None, deployment_id):
+            self._ids.add(deployment_id)
+        else:
+            return
+        self.changed.set()
+
+    def take(self) -> set[int] | None:
+        """The ids since the last time; None when any may have changed, unheard."""
+        self.changed.clear()
+        ids, missed = self._ids, self._missed
+        self._ids, self._missed = set(), False
+        return None if missed else ids
+
+
 def _wake(deployment_id: int | None) -> None:
     """Wake who waits for this deployment; for None, everybody."""
     with _lock:
+        for feed in _feeds:
+            feed.add(deployment_id)
         chosen = list(_listeners.values()) if deployment_id is None else [_listeners.get(deployment_id, set())]
         for events in chosen:
             for event in events:
@@ -76,36 +118,43 @@ def _tell_others(what: str) -> None:
 
 
 def send() -> None:
-    """Tell the other processes what is to be told, several things at once when there are many. One turn of a loop."""
+    """Tell the other processes what is to be told, several things at once when there are many. One turn of a loop.
+
+    Raises Unavailable; then all of it is still to be told.
+    """
     try:
         told = {_outbox.get(timeout=1.0)}
     except queue.Empty:
         return
     while not _outbox.empty() and len(told) < 100:
         told.add(_outbox.get())
-    with db.session():
+    try:
+        with db.session():
+            for what in told:
+                db.database.execute_sql("select pg_notify(%s, %s)", (CHANNEL, what))
+    except db.Unavailable:
         for what in told:
-            db.database.execute_sql("select pg_notify(%s, %s)", (CHANNEL, what))
+            _outbox.put(what)
+        raise
 
 
 def receive() -> None:
     """Hear what other processes tell, until the connection breaks; one turn of a loop."""
-    connection = psycopg2.connect(db.postgresql_url(), connect_timeout=5, application_name="octopod listener")
+    address = db.postgresql_url()
     try:
-        connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
-        connection.cursor().execute(f"listen {CHANNEL}")
-        _hear("")  # whatever was told before we listened
-        while not stopping.is_set():
-            if select.select([connection], [], [], LISTEN_POLL)[0]:
-                connection.poll()
-            else:
-                connection.cursor().execute("select 1")  # a dead connection would be silent for ever
-            while connection.notifies:
-                _hear(connection.notifies.pop(0).payload)
+        with closing(psycopg2.connect(address, connect_timeout=5, application_name="octopod listener")) as connection:
+            connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
+            connection.cursor().execute(f"listen {CHANNEL}")
+            _hear("")  # whatever was told before we listened
+            while not stopping.is_set():
+                if select.select([connection], [], [], LISTEN_POLL)[0]:
+                    connection.poll()
+                else:
+                    connection.cursor().execute("select 1")  # a dead connection would be silent for ever
+                while connection.notifies:
+                    _hear(connection.notifies.pop(0).payload)
     except psycopg2.Error as error:
         raise db.Unavailable(f"The database does not answer: {str(error).strip()}") from error
-    finally:
-        connection.close()
 
 
 def _hear(what: str) -> None:

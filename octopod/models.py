@@ -42,6 +42,11 @@ class Deployment(Table):
         return cls.select().where(cls.removed_at.is_null())
 
     @classmethod
+    def next_version(cls, name: str) -> int:
+        """One that no deployment of that name ever had: who still has a form or an ETag of an earlier one is refused."""
+        return (cls.select(fn.MAX(cls.version)).where(cls.name == name).scalar() or 0) + 1
+
+    @classmethod
     def due(cls, moment: datetime) -> ModelSelect:
         """Those to be checked, longest overdue first."""
         return cls.present().where(cls.check_due_at <= moment).order_by(cls.check_due_at)
@@ -87,7 +92,7 @@ class Action(Table):
     def without_output(cls) -> ModelSelect:
         """Everything but the output, which may be megabytes, with the deployment's name."""
         columns = [field for field in cls._meta.sorted_fields if field.name not in ("stdout", "stderr")]
-        return cls.select(*columns, Deployment.id, Deployment.name).join(Deployment)
+        return cls.select(*columns, Deployment.id, Deployment.name, Deployment.removed_at).join(Deployment)
 
     @classmethod
     def unfinished(cls) -> ModelSelect:

@@ -25,6 +25,21 @@ class Change(NamedTuple):
     unset: list[str]
 
 
+class Side(NamedTuple):
+    """What a key is on one side of a difference: `set` to a value, `removed`, or whatever it is when it is not there."""
+
+    word: str
+    value: str = ""
+
+
+class Difference(NamedTuple):
+    """A key that is not the same on both sides."""
+
+    key: str
+    old: Side
+    new: Side
+
+
 class Item(NamedTuple):
     """One key of an effective configuration. `origin`: default, override, custom or removed."""
 
@@ -72,6 +87,16 @@ def parse_overrides(
 
     A value that is the mask stands for the one in `kept`, which the person who sent it was not shown.
     """
+    result, errors = sort_out(pairs, field, kept)
+    if errors:
+        raise Invalid(describe(errors), errors)
+    return result
+
+
+def sort_out(
+    pairs: Iterable[tuple[str, str | None]], field: str, kept: Mapping[str, str | None] | None = None
+) -> tuple[Overrides, list[FieldError]]:
+    """The overrides among raw pairs that are valid, and what is wrong with the others."""
     result: Overrides = {}
     errors = []
     for raw, value in pairs:
@@ -79,13 +104,12 @@ def parse_overrides(
             key = parse_key(raw)
             if key in result:
                 raise ValueError("the key is there twice")
-            result[key] = _unmasked(key, value, kept or {})
-            check_value(key, result[key])
+            unmasked = _unmasked(key, value, kept or {})
+            check_value(key, unmasked)
+            result[key] = unmasked
         except ValueError as error:
             errors.append(FieldError(f"{field}.{raw}" if raw.strip() else field, str(error)))
-    if errors:
-        raise Invalid(describe(errors), errors)
-    return result
+    return result, errors
 
 
 def describe(errors: list[FieldError]) -> str:
@@ -116,6 +140,27 @@ def merge(current: Overrides, change: Change, field: str) -> Overrides:
     if errors:
         raise Invalid(describe(errors), errors)
     return merged | change.set
+
+
+def rebase(base: Overrides, theirs: Overrides, mine: Overrides) -> Overrides:
+    """`mine`, which began as `base`, on top of what others have made of `base`: where I changed nothing, theirs."""
+    keys = dict.fromkeys([*mine, *theirs])
+    chosen = {key: theirs if _side(mine, key) == _side(base, key) else mine for key in keys}
+    return {key: overrides[key] for key, overrides in chosen.items() if key in overrides}
+
+
+def differences(old: Overrides, new: Overrides, otherwise: str = "default") -> list[Difference]:
+    """What `new` has changed, key by key; `otherwise`: what a key is that is not in a map."""
+    keys = dict.fromkeys([*new, *old])
+    pairs = [Difference(key, _side(old, key, otherwise), _side(new, key, otherwise)) for key in keys]
+    return [pair for pair in pairs if pair.old != pair.new]
+
+
+def _side(overrides: Overrides, key: str, otherwise: str = "default") -> Side:
+    if key not in overrides:
+        return Side(otherwise)
+    value = overrides[key]
+    return Side("removed") if value is None else Side("set", value)
 
 
 def effective(defaults: Pairs, overrides: Overrides) -> Pairs:

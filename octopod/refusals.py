@@ -33,7 +33,7 @@ def occupation(deployment: Deployment, kind: Kind | None = None) -> str:
         waiting = "waiting to be" if last.state == State.QUEUED else "being"
         return f"it is {waiting} {STEPS[Kind(last.kind)].doing} since {since}, {who}"
     if is_pending(Status(deployment.status)):
-        return f"it is {deployment.status} since {clock(deployment.status_since)}, {who}"
+        return f"it is still being {STEPS[Kind(last.kind)].doing} since {clock(deployment.status_since)}, {who}"
     if kind is Kind.CREATE or kind is None:
         return f"it is {deployment.status}"
     return f"it is {deployment.status}, and {kind} is possible from {', '.join(STEPS[kind].allowed)}"

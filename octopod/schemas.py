@@ -1,5 +1,6 @@
 """The JSON shapes: what requests may hold, what answers promise, and answers made from rows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,10 +12,11 @@ from octopod.deployments import Edit, may_start
 from octopod.errors import FieldError, Invalid
 from octopod.lifecycle import Kind, State, Status
 from octopod.models import Action, Deployment
-from octopod.overrides import MASK, Change, Item
+from octopod.overrides import MASK, Change, Difference, Item, Side
 from octopod.suite import is_secret
 
 MOST_PER_PAGE = 500
+ROWS = 30  # deployments that the page of the list begins with; more come when one scrolls
 
 OverridesJSON = Annotated[
     dict[str, StrictStr | None], Field(description="Key to value; null takes the default of that key away.")
@@ -94,10 +96,27 @@ class PageQuery(Shape):
 
 
 class DeploymentQuery(PageQuery):
-    q: str = Field("", max_length=200, description="Words that all have to occur in name, overrides or links.")
+    q: str = Field(
+        "",
+        max_length=200,
+        description="Words that all have to be in the name, in links, in keys of overrides or in values that are not "
+        "secret, in whatever case.",
+    )
+    similar: bool = Field(
+        False,
+        description="When nothing that passes the other filters has all the words of q, list what has similar ones: "
+        "letters left out, too many or exchanged. Words of less than four letters, and numbers, have to be right.",
+    )
     status: Status | None = None
     archived: Literal["false", "true", "all"] | None = Field(None, description="Default: false, or all with a status.")
     sort: Literal["name", "-name", "created", "-created", "changed", "-changed"] = "-changed"
+
+
+def deployment_query(arguments: Mapping[str, str]) -> DeploymentQuery:
+    """The query of an address of the list, as forms send it: what is left blank is not asked for, what others have added
+    to it is not for us. People may mistype, and what fills a window or two is enough to begin with."""
+    given = {key: value for key, value in arguments.items() if value and key in DeploymentQuery.model_fields}
+    return DeploymentQuery.model_validate({"limit": ROWS} | given | {"similar": True})
 
 
 class ActionQuery(PageQuery):
@@ -105,6 +124,13 @@ class ActionQuery(PageQuery):
     kind: Kind | None = None
     state: State | None = None
     since: MomentJSON | None = None
+
+
+def action_query(arguments: Mapping[str, str]) -> ActionQuery:
+    """The query of an address of the history, like that of the list."""
+    return ActionQuery.model_validate(
+        {key: value for key, value in arguments.items() if value and key in ActionQuery.model_fields}
+    )
 
 
 class WaitQuery(Shape):
@@ -161,6 +187,7 @@ class DeploymentJSON(BaseModel):
 class DeploymentList(BaseModel):
     items: list[DeploymentJSON]
     next: str | None
+    similar: bool = Field(description="Nothing is exactly what was asked for; these are only similar.")
 
 
 class ActionList(BaseModel):
@@ -236,6 +263,12 @@ def moment_json(moment: datetime | None) -> str | None:
 
 def masked(key: str, value: str | None) -> str | None:
     return MASK if value is not None and is_secret(key) else value
+
+
+def hidden(difference: Difference) -> Difference:
+    """A difference that does not give a secret away."""
+    key, *sides = difference
+    return Difference(key, *(Side(side.word, masked(key, side.value or None) or "") for side in sides))
 
 
 def overrides_json(overrides: dict[str, str | None]) -> dict[str, str | None]:

@@ -43,7 +43,7 @@ class Server:
     def drain(self) -> None:
         """Start nothing new, wait for what runs up to DRAIN_TIMEOUT. Runs that take longer go on without us."""
         self.draining = True
-        events.stopping.set()
+        events.stop()
         if self.worker is None or self.monitor is None:
             return
         self.monitor.draining = True

@@ -14,7 +14,7 @@ import pytest
 import requests
 import schemathesis
 from answers import problem
-from conftest import Board, Gate, Server, eventually
+from conftest import Board, Gate, Server, eventually, numbers
 from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from prometheus_client.parser import text_string_to_metric_families
@@ -40,7 +40,7 @@ def spec(server) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def broken(server) -> dict[str, Any]:
+def broken(server) -> Iterator[dict[str, Any]]:
     """A deployment that failed, with overrides of all sorts: its answers have something in every field."""
     board: Board = server.board
     board.write("broken", "create", "echo going down >&2; echo some text; exit 3")
@@ -48,7 +48,8 @@ def broken(server) -> dict[str, Any]:
     overrides = {"GREETING": "hi", "API_TOKEN": None, "MINE": "x"}
     action = server.create("broken", overrides, {"size": "big"}).json()["action"]
     server.finished(action["id"])
-    return server.settled("broken", "GenericFailure")
+    yield server.settled("broken", "GenericFailure")
+    server.forget("broken")
 
 
 def names_in(value: Any) -> Any:
@@ -218,14 +219,15 @@ def test_checks_do_not_change_the_version(server, name):
 
 
 @pytest.fixture(scope="module")
-def seven(server) -> list[str]:
+def seven(server) -> Iterator[list[str]]:
     """Seven deployments in the order of their creation, of which the third was changed last."""
     names = [f"seven-{letter}" for letter in "dbgacfe"]
     for name in names:
         server.running(name)
     assert server.act(names[2], "update", application={"set": {"COLOUR": "Purple", "SAYING": "fifty % _more_"}}).ok
     server.settled(names[2], "Running")
-    return names
+    yield names
+    server.forget("seven")
 
 
 def paged(server: Server, path: str, limit: int, **query: Any) -> Iterator[list[dict[str, Any]]]:
@@ -272,8 +274,8 @@ def test_pages_do_not_shift_when_something_is_added(server, seven):
         ("colour seven", {"seven-g"}),
         ("localhost/seven-b", {"seven-b"}),
         ("seven- % _more", {"seven-g"}),
-        ("seven-_", set()),
-        ("seven-%a", set()),
+        ("seven- __", set()),
+        ("seven- %a", set()),
         ("seven-a seven-b", set()),
         ("seven-a' or '1'='1", set()),
     ],
@@ -283,10 +285,79 @@ def test_search_finds_every_word_in_names_overrides_and_links(server, seven, q, 
     assert {item["name"] for item in items} == found
 
 
+def names_found(server: Server, q: str, **query: Any) -> list[str]:
+    """The names of the deployments that a search finds, exactly or else nearly."""
+    asked = {"q": q, "sort": "name", "limit": 500, "similar": "true", **query}
+    answer = server.get("/deployments", params=asked).json()
+    assert set(answer) == {"items", "next", "similar"}
+    return [item["name"] for item in answer["items"]]
+
+
+def test_similar_ones_are_found_when_nothing_is_exact(server, name):
+    mine = f"{name}-papaya"
+    server.running(mine, application={"STORE_BACKEND": "couchbase"}, deployment={"image.pullPolicy": "Sometimes"})
+    for q in ("paapya", "PPAYA", "STOER_BACKEND", "cuochbase", "imgae.pullpolicy", "papaya cuochbase"):
+        assert names_found(server, q) == [mine], q
+    for q in ("lemon", "papaya pineapple", "paapya pineapple", "papaya-x"):
+        assert names_found(server, q) == [], q
+    assert server.get("/deployments", params={"q": "paapya", "similar": "true"}).json()["similar"]
+    assert not server.get("/deployments", params={"q": "papaya", "similar": "true"}).json()["similar"]
+    assert server.get("/deployments", params={"q": "paapya"}).json()["items"] == [], (
+        "who does not ask gets what is exact"
+    )
+
+
+def test_keys_are_found_as_a_whole(server, name):
+    server.running(name, deployment={"durian.size": "7"}, application={"jackfruit": "1"})
+    for q in ("durian.size", "an.si", "durain.size"):
+        assert names_found(server, q) == [name], q
+    for q in ("durian.jackfruit", "durian.size=7"):
+        assert names_found(server, q) == [], q
+
+
+def test_exact_ones_hide_similar_ones_within_the_same_filters(server, name):
+    right, wrong = f"{name}-quince", f"{name}-qiunce"
+    server.running(right)
+    server.archived(wrong)
+    assert names_found(server, "qiunce", archived="all") == [wrong]
+    assert names_found(server, "qiunce", status="Archived") == [wrong]
+    assert names_found(server, "qiunce") == [right]
+    assert names_found(server, "quince") == [right]
+    assert names_found(server, "quunce", archived="all") == [wrong, right]
+
+
+def test_later_pages_of_similar_ones_have_similar_ones(server, name):
+    names = [f"{name}-{letter}" for letter in "abcd"]
+    for one in names[:3]:
+        server.running(one, application={"FRUIT": "tamarillo"})
+    query = {"q": "tamarilol", "sort": "name", "limit": 1, "similar": "true"}
+    pages = [server.get("/deployments", params=query).json()]
+    server.running(names[3], application={"FRUIT": "tamarilol"})
+    while cursor := pages[-1]["next"]:
+        pages.append(server.get("/deployments", params={**query, "cursor": cursor}).json())
+    assert [[item["name"] for item in page["items"]] for page in pages] == [[one] for one in names]
+    assert names_found(server, "tamarilol") == names[3:]
+
+
+def test_later_pages_of_exact_ones_have_exact_ones(server, name):
+    names = [f"{name}-{letter}" for letter in "abc"]
+    for one, fruit in zip(names, ("feijoa", "feijoa", "feijao"), strict=True):
+        server.running(one, application={"FRUIT": fruit})
+    query = {"q": "feijoa", "sort": "name", "limit": 1, "similar": "true"}
+    first = server.get("/deployments", params=query).json()
+    assert [item["name"] for item in first["items"]] == names[:1]
+    for one in names[:2]:
+        assert server.request("DELETE", f"/api/v1/deployments/{one}").status_code == 204
+    assert names_found(server, "feijoa") == names[2:]
+    assert server.get("/deployments", params={**query, "cursor": first["next"]}).json()["items"] == []
+
+
 def test_search_does_not_look_into_secrets(server, name):
-    server.running(name, application={"API_TOKEN": f"hush-{name}", "PLAIN": f"loud-{name}"})
-    for q, found in ((f"hush-{name}", []), (f"loud-{name}", [name]), (f"{name} api_token", [name])):
-        assert [item["name"] for item in server.get("/deployments", params={"q": q}).json()["items"]] == found
+    server.running(name, application={"API_TOKEN": f"hush-{name}-kumquat", "PLAIN": f"loud-{name}-lychee"})
+    for q in (f"hush-{name}-kumquat", f"hush-{name}", "kumquat", "kumquta", "kmquat", f"{name} kumquta"):
+        assert names_found(server, q) == [], q
+    for q in (f"loud-{name}", "lychee", "lyhcee", f"{name} api_token", f"{name} api_tokne"):
+        assert names_found(server, q) == [name], q
 
 
 def test_archived_deployments_are_listed_on_demand(server, name):
@@ -640,7 +711,8 @@ def test_answers_on_an_open_connection_do_not_wait_for_each_other(server):
         assert server.get("/project").status_code == 200
         return time.monotonic() - began
 
-    assert statistics.median(ask() for _ in range(15)) < 0.03, "40 ms would be Nagle's algorithm at work"
+    # Nagle's algorithm would make it 40 ms each time; a busy machine takes as long now and then.
+    eventually(lambda: statistics.median(ask() for _ in range(15)) < 0.03, "quick answers")
 
 
 def test_health_and_readiness_are_plain_text(server):
@@ -724,7 +796,7 @@ def test_docs_page_shows_every_operation(server, spec):
 @pytest.fixture(scope="module")
 def fuzzed(new_database: Callable[[str], str], scratch) -> Iterator[Server]:
     """A server of its own, with a deployment and an action to be found: what is made up there disturbs nobody."""
-    directory = scratch / "server-fuzzed"
+    directory = scratch / f"server-fuzzed-{next(numbers)}"
     directory.mkdir()
     server = Server(directory, new_database("sqlite")).start()
     server.running("fuzzed")
