@@ -111,8 +111,23 @@ class ListPage:
         self.busy = _busy_on(page)
         self._remember(page)
 
-    def _remember(self, page: Any) -> None:
+    def _remember(self, page: queries.DeploymentPage) -> None:
         self.shown, self.similar = {row.id for row in page.rows}, page.similar
+        self.last = self._sorted_by(page.rows[-1]) if page.next else None
+
+    def _sorted_by(self, deployment: Deployment) -> tuple[Any, int]:
+        return getattr(deployment, queries.SORTS[self.query["sort"].lstrip("-")].name), deployment.id
+
+    def _unheard_of(self, page: queries.DeploymentPage) -> set[int]:
+        """New ones among those that are shown: they are stored already, and word of them is still on its way.
+
+        Those after the last that was shown are not new, they only moved up.
+        """
+        new = [row for row in page.rows if row.id not in self.shown]
+        if self.last is None:
+            return {row.id for row in new}
+        descending = self.query["sort"].startswith("-")
+        return {row.id for row in new if (self._sorted_by(row) > self.last) == descending}
 
     def whole(self) -> list[Partial]:
         page = queries.list_deployments(**self.query)
@@ -121,11 +136,12 @@ class ListPage:
     def changes(self, ids: set[int] | None) -> list[Partial]:
         """Rows that are there are replaced where they are, so that nothing moves below a pointer; new ones are put in."""
         page = queries.list_deployments(**self.query)
-        was_shown, was_similar = self.shown, self.similar
+        was_shown, was_similar, unheard_of = self.shown, self.similar, self._unheard_of(page)
         self._remember(page)
         settled = self._toasts(_busy_on(page))
         if ids is None or page.similar != was_similar:
             return self.whole() + settled
+        ids |= unheard_of
         here = self._rows(page, ids)
         there = self._rows(queries.list_deployments(**self.query, only=ids - self.shown), ids)
         new = here.keys() - was_shown
@@ -135,7 +151,7 @@ class ListPage:
         found += [_delete(_key(id)) for id in ids - here.keys() - there.keys()]
         return found + settled
 
-    def _rows(self, page: Any, ids: set[int]) -> dict[int, str]:
+    def _rows(self, page: queries.DeploymentPage, ids: set[int]) -> dict[int, str]:
         """The changed rows of a page by id."""
         values = pages.rows_values(page, self.query)
         changed = [row for row in page.rows if row.id in ids]
@@ -158,7 +174,11 @@ class HistoryPage:
 
     def __init__(self, query: schemas.ActionQuery, may_read_logs: bool) -> None:
         self.query, self.may_read_logs = query.model_dump(exclude={"cursor"}), may_read_logs
-        self.shown = {action.id for action in self._values()["actions"]}
+        self._remember(self._values())
+
+    def _remember(self, values: dict[str, Any]) -> None:
+        self.shown = {action.id for action in values["actions"]}
+        self.last = min(self.shown) if values["next"] else 0
 
     def _values(self) -> dict[str, Any]:
         return pages.actions_values(self.query, self.may_read_logs)
@@ -170,21 +190,22 @@ class HistoryPage:
         """Newest first, so what is missing was pushed to the next page, or is not what the query asks for any more."""
         values = self._values()
         actions = {action.id: action for action in values["actions"]}
-        was_shown, self.shown = self.shown, set(actions)
+        was_shown, was_last = self.shown, self.last
+        self._remember(values)
         if ids is None:
             return self.whole()
-        last = min(actions) if values["next"] else 0
-        found = [_delete(f"action-{id}") for id in was_shown - self.shown if id > last]
+        unheard_of = {id for id in self.shown - was_shown if id > was_last}
+        found = [_delete(f"action-{id}") for id in was_shown - self.shown if id > self.last]
         place = [f"action-{id}" for id in actions]
         for key, action in zip(place, actions.values(), strict=True):
-            if action.deployment_id in ids:
+            if action.deployment_id in ids or action.id in unheard_of:
                 html = render("actions/_row.html", action=action, may_read_logs=self.may_read_logs)
                 how = "morph" if action.id in was_shown else _after(place, key, "actions")
                 found.append(Partial(key, html, how))
         return found
 
 
-def _busy_on(page: Any) -> set[int]:
+def _busy_on(page: queries.DeploymentPage) -> set[int]:
     """The ids of the deployments on a page of the list with which something is being done."""
     return {row.id for row in page.rows if pages.busy_since(row, page.actions.get(row.id))}
 

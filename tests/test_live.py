@@ -713,7 +713,8 @@ def test_pages_that_are_gone_are_forgotten(start, name, kind):
 
     at_first = [come_and_go() for _ in range(2)][-1]
     at_last = [come_and_go() for _ in range(3)][-1]
-    assert at_last[0] <= at_first[0] + 2
+    # Those who did not wait for an answer may still be on their way.
+    eventually(lambda: process.num_fds() <= at_first[0] + 2, "no descriptors to be kept")
     assert at_last[1] <= at_first[1] + 50e6, "each time 36 MB of HTML were kept for pages that are no more"
 
 
@@ -797,6 +798,55 @@ def test_change_that_could_not_be_looked_at_is_not_forgotten(start, new_database
     eventually(put_off, "the look to fail")
     cursor.connection.commit()
     page.shows("heard")
+
+
+def test_what_is_stored_before_it_is_heard_of_is_pushed_in_its_place(start, new_database, connect, visit, name):
+    """What others have heard of is put next to it, and when word of it comes at last, nothing is there twice."""
+    server = start(url=new_database("postgresql"))
+    for letter in "bf":
+        server.running(f"{name}-{letter}")
+    paths = {f"/deployments?sort={sort}": "rows" for sort in ("name", "-name", "created")} | {"/actions": "actions"}
+    pages = {visit(server, path): part for path, part in paths.items()}
+    first = paged(visit, server, "sort=name&limit=2")
+    for page in pages:
+        page.eventually(lambda page: page.messages)
+    cursor = connect(server)
+    for letter in "dg":
+        insert_copy(cursor, name, "b", letter)
+    cursor.connection.commit()
+    say(server, f"{name}-f", "heard of")
+    server.running(f"{name}-e")
+    for page, part in pages.items():
+        page.catches_up(part)
+    first.eventually(lambda page: list(page.rows) == [f"{name}-{letter}" for letter in "bdf"])
+    first.eventually(lambda page: "heard of" in page.row(f"{name}-f"))
+    cursor.execute(
+        "update deployment set status_reason = 'heard of, too' where name in (%s, %s)", (f"{name}-d", f"{name}-g")
+    )
+    cursor.execute("select pg_notify('octopod', id::text) from deployment where status_reason = 'heard of, too'")
+    cursor.connection.commit()
+    for page, part in pages.items():
+        page.eventually(lambda page, part=part: part == "actions" or "heard of, too" in page.row(f"{name}-g"))
+        page.catches_up(part)
+
+
+def insert_copy(cursor: Any, name: str, of: str, letter: str) -> None:
+    """A deployment and its creation, told to nobody."""
+    for table, where in (
+        ("deployment", "name = %s"),
+        ("action", "deployment_id = (select id from deployment where name = %s)"),
+    ):
+        cursor.execute(
+            f"create temporary table copied on commit drop as select * from {table} where {where}", (f"{name}-{of}",)
+        )
+        cursor.execute("update copied set id = nextval(%s)", (f"{table}_id_seq",))
+        if table == "deployment":
+            cursor.execute("update copied set name = %s returning id", (f"{name}-{letter}",))
+            [id] = cursor.fetchone()
+        else:
+            cursor.execute("update copied set deployment_id = %s", (id,))
+        cursor.execute(f"insert into {table} select * from copied")
+        cursor.execute("drop table copied")
 
 
 def test_what_could_not_be_told_to_the_others_is_told_later(new_database):
