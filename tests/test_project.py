@@ -53,6 +53,12 @@ MAY_IMPORT = {
     "live": "auth errors events keeper log logs metrics models pages pool queries schemas",
     "app": "__init__ api auth errors live log metrics overrides schemas server settings web",
     "wsgi": "app server settings",
+    "bundle.__init__": "",
+    "bundle.aes": "",
+    "bundle.archive": "",
+    "bundle.signature": "",
+    "bundle.variables": "",
+    "bundle.driver": "bundle.aes bundle.archive",
 }  # fmt: skip
 MODULES = {
     path.stem: path
@@ -60,7 +66,7 @@ MODULES = {
         *ROOT.glob("octopod/*.py"),
         *(ROOT / name for name in ("app.py", "wsgi.py", "gunicorn.conf.py", "cli.py")),
     ]
-}
+} | {f"bundle.{path.stem}": path for path in ROOT.glob("octopod/bundle/*.py")}
 # Which libraries only some modules know.
 KNOWN_TO = {
     "gevent": {"app", "wsgi", "pool", "draining"},
@@ -73,6 +79,7 @@ KNOWN_TO = {
     "playhouse": {"db"},
     "structlog": {"log", "app"},
     "requests": {"cli"},
+    "cryptography": {"bundle.aes"},
 }
 # The names that installations of the original set without our prefix.
 UNPREFIXED = [
@@ -123,8 +130,8 @@ def ours(path: Path) -> set[str]:
     for name in imported(path):
         top, _, rest = name.partition(".")
         if top == "octopod":
-            first = rest.partition(".")[0]
-            found.add(first if first in MODULES else "__init__")
+            first, second = (*rest.split("."), "")[:2]
+            found.add(next((module for module in (f"{first}.{second}", first) if module in MODULES), "__init__"))
         elif top == "app":
             found.add("app")
     return found

@@ -1,0 +1,1 @@
+"""Signed script bundles: what they are made of and how they are run. Knows nothing of the server."""
