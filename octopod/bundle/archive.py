@@ -154,8 +154,10 @@ class Tree:
                 os.close(self._enter(steps))
             else:
                 self._add_file(steps, member, stream)
-        except (FileExistsError, NotADirectoryError):
+        except FileExistsError:
             raise BadArchive(f"the archive holds {shown(member.name)} twice") from None
+        except NotADirectoryError:
+            raise BadArchive(f"the archive holds {shown(member.name)}, but a file is in its way") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
@@ -165,15 +167,19 @@ class Tree:
         self.size += member.size
         if self.size > self.limits.size:
             raise BadArchive(f"the archive unpacks to more than {self.limits.size:,} bytes")
-        here = self._enter(steps[:-1])
-        try:
-            fd = os.open(steps[-1], NEW_FILE, 0o700 if member.is_executable else 0o600, dir_fd=here)
-        finally:
-            os.close(here)
-        self._count()
-        with os.fdopen(fd, "wb") as file:
+        with os.fdopen(self._create(steps, 0o700 if member.is_executable else 0o600), "wb") as file:
             for piece in stream.pieces(member.size):
                 file.write(piece)
+
+    def _create(self, steps: list[str], mode: int) -> int:
+        """A new file, open."""
+        *above, name = steps or [os.curdir]  # the top itself, which is there
+        self._count()
+        here = self._enter(above)
+        try:
+            return os.open(name, NEW_FILE, mode, dir_fd=here)
+        finally:
+            os.close(here)
 
     def _enter(self, steps: list[str]) -> int:
         """A directory, open; it and those above it are made where they are missing."""

@@ -85,8 +85,9 @@ class Log:
     def _write(self, data: bytes) -> None:
         self.in_line = not data.endswith(b"\n")
         rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+        with suppress(BrokenPipeError):  # nobody reads it any more: what was begun has to be ended all the same
+            while rest:
+                rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 class Processes:
