@@ -28,7 +28,7 @@ from psycogreen.gevent import patch_psycopg
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from octopod import __version__, api, auth, live, metrics, schemas, web
+from octopod import __version__, api, auth, live, metrics, schemas, servo, web
 from octopod.errors import FieldError, Invalid, Problem, TooLarge, Unavailable
 from octopod.log import log
 from octopod.overrides import describe
@@ -70,6 +70,7 @@ def create_app() -> APIFlask:
     app.register_blueprint(api.bp)
     app.register_blueprint(web.bp)
     app.register_blueprint(live.bp)
+    app.register_blueprint(servo.bp)
     Htmx(app)
     _add_requests(app)
     _add_errors(app)
@@ -112,12 +113,11 @@ def _add_requests(app: APIFlask) -> None:
         structlog.contextvars.bind_contextvars(request=g.request_id)
         if request.endpoint is None:
             return  # there is no such page; the error says so
-        role = auth.ROLES.get(request.endpoint, auth.ADMIN)
-        if role == auth.ANYBODY:
+        if auth.ROLES.get(request.endpoint) == auth.ANYBODY:
             return
         auth.refuse_other_sites(request)
         g.identity = auth.identify(request)
-        auth.authorise(g.identity, role)
+        g.identity.admit(request.endpoint, request.view_args or {})
         _refuse_odd_sizes_and_addresses()
         if server.draining and request.method not in auth.SAFE_METHODS:
             raise Unavailable("The server is about to stop; try again in a moment")

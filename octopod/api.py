@@ -6,11 +6,12 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, g, jsonify, request, url_for
 
-from octopod import __version__, checks, defaults, deployments, logs, queries, schemas
-from octopod.errors import FieldError, Invalid, UnsupportedMediaType
+from octopod import __version__, checks, defaults, deployments, logs, queries, schemas, tokens
+from octopod.auth import ADMIN
+from octopod.errors import FieldError, Invalid, NotFound, UnsupportedMediaType
 from octopod.keeper import STREAMS
 from octopod.lifecycle import Kind
-from octopod.models import Action, Deployment
+from octopod.models import Action, Deployment, Token
 from octopod.overrides import parse_overrides
 from octopod.queries import get_action, get_deployment, unfinished_action
 from octopod.schemas import action_json, deployment_json
@@ -121,7 +122,7 @@ def check_deployment(name):
 def list_actions(query_data):
     """What was done to any deployment, removed ones included, newest first."""
     query = query_data.model_dump()
-    rows, following = queries.list_actions(name=query.pop("deployment"), **query)
+    rows, following = queries.list_actions(name=query.pop("deployment"), bundles=g.identity.may(ADMIN), **query)
     return jsonify(items=[action_json(row) for row in rows], next=following)
 
 
@@ -130,7 +131,7 @@ def list_actions(query_data):
 @bp.output(schemas.ActionJSON)
 def show_action(id, query_data):
     """One action; with `wait`, the answer is held until it is finished or the seconds are over."""
-    return jsonify(action_json(queries.wait_for_action(id, query_data.wait)))
+    return jsonify(action_json(queries.wait_for_action(_get_action(id).id, query_data.wait)))
 
 
 @bp.get("/actions/<int:id>/logs")
@@ -141,7 +142,7 @@ def show_action(id, query_data):
 def show_logs(id, query_data):
     """What the script of an action wrote, so far; with `follow=true`, as it is written."""
     streams = STREAMS if query_data.stream == "all" else (query_data.stream,)
-    action = get_action(id, output=True)
+    action = _get_action(id, output=True)
     if query_data.follow == "true" and not action.is_finished:
         written = (text for _, text in logs.follow(action, streams))
         return Response(written, mimetype="text/plain", headers={"X-Accel-Buffering": "no"})
@@ -152,7 +153,7 @@ def show_logs(id, query_data):
 @bp.output(schemas.ActionJSON, status_code=202)
 def cancel_action(id):
     """Stop an action: TERM to the process group of its script, then KILL."""
-    action = deployments.cancel_action(id, g.identity.requester)
+    action = deployments.cancel_action(_get_action(id).id, g.identity.requester)
     return _accepted(action_json(action), action)
 
 
@@ -184,6 +185,51 @@ def application_config(json_data):
 def application_keys(json_data):
     """Suggested keys of the application level for given deployment overrides."""
     return jsonify(schemas.keys_json(defaults.application_keys(defaults.effective_deployment(_overrides(json_data)))))
+
+
+@bp.get("/tokens")
+@bp.output(schemas.TokenList)
+def list_tokens():
+    """The servo tokens with names, without their secrets; while one is being exchanged, it is there twice."""
+    return jsonify(items=[schemas.token_json(token) for token in tokens.list_all()], next=None)
+
+
+@bp.post("/tokens")
+@bp.input(schemas.NewToken)
+@bp.output(schemas.NewTokenJSON, status_code=201)
+def create_token(json_data):
+    """Make a servo token. Its secret is in this answer, and nowhere else."""
+    return _created(tokens.create(json_data.name, json_data.limits(), g.identity.name))
+
+
+@bp.post("/tokens/<name>/rotate")
+@bp.input(schemas.Rotation)
+@bp.output(schemas.NewTokenJSON, status_code=201)
+def rotate_token(name, json_data):
+    """Give a token a new secret; the old one is good for `overlap` more seconds."""
+    return _created(tokens.rotate(name, json_data.overlap, g.identity.name))
+
+
+@bp.delete("/tokens/<name>")
+@bp.output({}, status_code=204)
+def remove_token(name):
+    """Accept a token no more."""
+    tokens.remove(name, g.identity.name)
+    return Response(status=204)
+
+
+def _created(token: Token) -> Response:
+    answer = jsonify(schemas.token_json(token) | {"token": token.secret})
+    answer.status_code = 201
+    return answer
+
+
+def _get_action(id: int, output: bool = False) -> Action:
+    """Raises NotFound, also when it is the run of a bundle that is nothing to who asks."""
+    action = get_action(id, output)
+    if action.kind == Kind.RUN and not g.identity.may_see_run(id):
+        raise NotFound(f"There is no action {id}")
+    return action
 
 
 def _overrides(question):

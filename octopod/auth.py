@@ -4,12 +4,15 @@ import base64
 import binascii
 import hmac
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Request
 
+from octopod import passes
 from octopod.deployments import Requester
 from octopod.errors import NotAuthenticated, NotAuthorised
+from octopod.models import Pass
 from octopod.settings import is_loopback, settings
 
 ANYBODY, USER, ADMIN = "anybody", "user", "admin"
@@ -35,10 +38,16 @@ ROLES = {
     "api.show_action": USER,
     "api.show_logs": ADMIN,
     "api.cancel_action": USER,
+    "api.list_tokens": ADMIN,
+    "api.create_token": ADMIN,
+    "api.rotate_token": ADMIN,
+    "api.remove_token": ADMIN,
     "api.deployment_config": USER,
     "api.deployment_keys": USER,
     "api.application_config": USER,
     "api.application_keys": USER,
+    "servo.run": ANYBODY,  # whose bundle is signed
+    "servo.callback": ANYBODY,  # who knows the address
     "live.live": USER,  # of actions' logs: admin
     "web.home": USER,
     "web.list_deployments": USER,
@@ -57,6 +66,10 @@ ROLES = {
     "web.cancel_action": USER,
 }
 
+# What a ticket is for, each about the run that it belongs to; and what no script of a bundle may do, whatever its token's role.
+TICKET_ENDPOINTS = {"api.show_action", "api.show_logs", "api.cancel_action"}
+NOT_FOR_SCRIPTS = {"api.list_tokens", "api.create_token", "api.rotate_token", "api.remove_token"}
+
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 SAME_SITE = {"same-origin", "none"}
 
@@ -70,21 +83,63 @@ class Identity:
     def may(self, role: str) -> bool:
         return RANK[self.role] >= RANK[role]
 
+    def may_see_run(self, _action_id: int) -> bool:
+        """Whether the run of a bundle, its log included, is their business."""
+        return self.may(ADMIN)
+
+    def admit(self, endpoint: str, _arguments: dict[str, Any]) -> None:
+        """Raises NotAuthorised when that is not for them."""
+        authorise(self, ROLES.get(endpoint, ADMIN))
+
     @property
     def requester(self) -> Requester:
         return Requester(self.name, self.origin)
 
 
+class Script(Identity):
+    """A script of a bundle that is running: it has the rights of the token that signed the bundle."""
+
+    def __init__(self, shown: Pass, origin: str) -> None:
+        super().__init__(f"{shown.token} (run {shown.action_id})", shown.role, origin)
+        self.patterns = tuple(shown.deployments)
+
+    def admit(self, endpoint: str, arguments: dict[str, Any]) -> None:
+        super().admit(endpoint, arguments)
+        if endpoint in NOT_FOR_SCRIPTS:
+            raise NotAuthorised("Scripts of bundles may not see or change tokens")
+
+    @property
+    def requester(self) -> Requester:
+        return Requester(self.name, self.origin, self.patterns)
+
+
+class Client(Identity):
+    """Who sent a bundle and follows its run, with a ticket for just that."""
+
+    def __init__(self, shown: Pass, origin: str) -> None:
+        super().__init__(shown.token, ANYBODY, origin)
+        self.action_id = shown.action_id
+
+    def may_see_run(self, action_id: int) -> bool:
+        return action_id == self.action_id
+
+    def admit(self, endpoint: str, arguments: dict[str, Any]) -> None:
+        if endpoint not in TICKET_ENDPOINTS or arguments["id"] != self.action_id:
+            raise NotAuthorised(f"This ticket is for following run {self.action_id} only")
+
+
 def identify(request: Request) -> Identity:
-    """Who is asking, by the first of these that they show: admin header, Basic, the trusted proxy's word, loopback.
+    """Who is asking, by the first of these that they show: admin header, Basic, a pass of a bundle's run, the trusted
+    proxy's word, loopback.
 
     Raises NotAuthenticated.
     """
-    peer = request.remote_addr or ""
-    trusted = _is_trusted(peer)
-    origin = _origin(request, peer) if trusted else peer
+    trusted = _is_trusted(request.remote_addr or "")
+    origin = origin_of(request)
     given = request.headers.get("Authorization", "")
     if identity := _by_authorization(given, origin):
+        return identity
+    if identity := _by_pass(given, origin):
         return identity
     if trusted and settings.TRUSTED_USER_HEADER and (name := request.headers.get(settings.TRUSTED_USER_HEADER)):
         return Identity(_raw(name).decode(errors="replace"), _proxied_role(request), origin)
@@ -103,6 +158,16 @@ def _by_authorization(given: str, origin: str) -> Identity | None:
     if pair and (settings.UI_BASIC_AUTH or settings.UI_ADMIN_BASIC_AUTH):
         raise NotAuthenticated("This name and password are not known here")
     return None  # a proxy may let a header pass that is not for us
+
+
+def _by_pass(given: str, origin: str) -> Identity | None:
+    scheme, _, shown = given.partition(" ")
+    if scheme.lower() != "bearer" or not shown.startswith((passes.BEARER, passes.TICKET)):
+        return None
+    found = passes.find(shown)
+    if found is None:
+        raise NotAuthenticated("The run of the bundle that this belongs to is over, or there never was one")
+    return (Script if shown.startswith(passes.BEARER) else Client)(found, origin)
 
 
 def _basic(given: str) -> bytes:
@@ -130,8 +195,11 @@ def _is_trusted(peer: str) -> bool:
     return any(address in network for network in settings.TRUSTED_PROXIES)
 
 
-def _origin(request: Request, peer: str) -> str:
-    """The nearest address that is not a proxy of ours."""
+def origin_of(request: Request) -> str:
+    """Where a request comes from: the nearest address that is not a proxy of ours."""
+    peer = request.remote_addr or ""
+    if not _is_trusted(peer):
+        return peer
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     return next((hop for hop in reversed(hops) if not _is_trusted(hop)), peer)
 

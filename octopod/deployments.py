@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from peewee import IntegrityError
@@ -11,7 +12,7 @@ from peewee import IntegrityError
 from octopod import defaults, events, metrics, notifications, suite
 from octopod.db import database, now, session
 from octopod.defaults import Answer
-from octopod.errors import Conflict, FieldError, Invalid, Unavailable
+from octopod.errors import Conflict, FieldError, Invalid, NotAuthorised, Unavailable
 from octopod.lifecycle import CHECKED_CONFIG, STEPS, Kind, State, Status, allowed_kinds
 from octopod.log import log
 from octopod.models import Action, Deployment
@@ -36,10 +37,11 @@ Raw = list[tuple[str, str | None]]
 
 
 class Requester(NamedTuple):
-    """Who asks, and from where."""
+    """Who asks, from where, and for which deployments they may: patterns, or nothing for all."""
 
     name: str
     origin: str
+    patterns: tuple[str, ...] = ()
 
 
 class Edit(NamedTuple):
@@ -57,7 +59,8 @@ def may_start(deployment: Deployment, action: Action | None) -> list[Kind]:
 def create(
     name: str, deployment_overrides: Raw, application_overrides: Raw, by: Requester
 ) -> tuple[Deployment, Action]:
-    """Ask for a new deployment. Raises Invalid, Conflict when the name is taken, Unavailable."""
+    """Ask for a new deployment. Raises NotAuthorised, Invalid, Conflict when the name is taken, Unavailable."""
+    _refuse_foreign(name, by)
     both = _collect(
         lambda: _check_name(name),
         lambda: parse_overrides(deployment_overrides, "deployment_overrides"),
@@ -91,8 +94,9 @@ def request_action(
 ) -> Action:
     """Ask for an action on a deployment that exists; `version`: refuse if it is another one by now.
 
-    Raises NotFound, Conflict, ChangedMeanwhile, Invalid, Unavailable.
+    Raises NotAuthorised, NotFound, Conflict, ChangedMeanwhile, Invalid, Unavailable.
     """
+    _refuse_foreign(name, by)
     deployment = get_deployment(name)
     refuse_if_changed(deployment, version)
     if refusal := why_not(deployment, kind):
@@ -162,8 +166,9 @@ def _announce_request(deployment: Deployment, action: Action) -> None:
 
 
 def cancel_action(action_id: int, by: Requester) -> Action:
-    """Stop an action. Raises NotFound, and Conflict when it is finished."""
+    """Stop an action. Raises NotAuthorised, NotFound, and Conflict when it is finished."""
     action = get_action(action_id)
+    _refuse_foreign(action.deployment.name if action.deployment_id else "", by)
     reason = f"Cancelled by {by.name}"
     if finish_action(action, State.CANCELLED, f"{reason} before it began", believed=Action.state == State.QUEUED):
         return get_action(action_id)
@@ -178,10 +183,11 @@ def cancel_action(action_id: int, by: Requester) -> Action:
 
 
 def delete(name: str, by: Requester) -> None:
-    """Forget a deployment without any script. Raises NotFound, and Conflict while an action is unfinished."""
+    """Forget a deployment without any script. Raises NotAuthorised, NotFound, Conflict while an action is unfinished."""
+    _refuse_foreign(name, by)
     deployment = get_deployment(name)
     with session(), database.atomic():
-        idle = Deployment.id.not_in(Action.unfinished().select(Action.deployment))
+        idle = Deployment.id.not_in(Action.occupied())
         # The version too: PostgreSQL looks at the row again when it had to wait for it, but not at other tables.
         unchanged = (Deployment.id == deployment.id) & (Deployment.version == deployment.version)
         here = unchanged & Deployment.removed_at.is_null()
@@ -190,6 +196,11 @@ def delete(name: str, by: Requester) -> None:
         raise Conflict(f"Cannot delete {name}: {occupation(deployment)}; cancel that first")
     log.info("deployment forgotten", deployment=name, by=by.name)
     events.publish(deployment.id)
+
+
+def _refuse_foreign(name: str, by: Requester) -> None:
+    if by.patterns and not any(fnmatchcase(name, pattern) for pattern in by.patterns):
+        raise NotAuthorised(f"{by.name} may change deployments named {' or '.join(by.patterns)} only")
 
 
 def explain_config(deployment_overrides: Overrides, application_overrides: Overrides) -> dict[str, list[Item]]:

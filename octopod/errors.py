@@ -47,11 +47,16 @@ class TooLarge(Problem):
     status, title = 413, "Too large"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"The request is larger than {most // 2**20} MiB, which is the most that is accepted")
+        shown = f"{most / 2**20:g} MiB" if most >= 2**20 else f"{most:,} bytes"
+        super().__init__(f"The request is larger than {shown}, which is the most that is accepted")
 
 
 class UnsupportedMediaType(Problem):
     status, title = 415, "Unsupported media type"
+
+
+class TooMany(Problem):
+    status, title, retry_after = 429, "Too many at a time", 10
 
 
 class Invalid(Problem):

@@ -31,10 +31,11 @@ _feeds: "set[Feed]" = set()
 _outbox: "queue.Queue[str]" = queue.Queue()
 
 
-def publish(deployment_id: int) -> None:
-    """Wake everybody who waits for this deployment. To be called after the change is stored."""
-    _wake(deployment_id)
-    _tell_others(str(deployment_id))
+def publish(topic: int) -> None:
+    """Wake everybody who waits for this deployment, or for the run of a bundle: see `Action.topic`. To be called after the
+    change is stored."""
+    _wake(topic)
+    _tell_others(str(topic))
 
 
 def stop() -> None:
@@ -54,22 +55,22 @@ def request_cancel() -> None:
 
 
 @contextmanager
-def listening(deployment_id: int) -> Iterator[threading.Event]:
-    """An event that is set at every change of the deployment. Begin to listen, then look, then wait: nothing is missed."""
+def listening(topic: int) -> Iterator[threading.Event]:
+    """An event that is set at every change of that. Begin to listen, then look, then wait: nothing is missed."""
     event = threading.Event()
     with _lock:
-        _listeners[deployment_id].add(event)
+        _listeners[topic].add(event)
     try:
         yield event
     finally:
         with _lock:
-            _listeners[deployment_id].discard(event)
-            if not _listeners[deployment_id]:
-                del _listeners[deployment_id]
+            _listeners[topic].discard(event)
+            if not _listeners[topic]:
+                del _listeners[topic]
 
 
 class Feed:
-    """Which deployments have changed since one last looked; however often, each is there once. To be closed."""
+    """What has changed since one last looked; however often, each topic is there once. To be closed."""
 
     def __init__(self, only: int | None = None) -> None:
         """`only`: the id of the one deployment that is of interest."""
@@ -84,11 +85,11 @@ class Feed:
         with _lock:
             _feeds.discard(self)
 
-    def add(self, deployment_id: int | None) -> None:
-        if deployment_id is None:
+    def add(self, topic: int | None) -> None:
+        if topic is None:
             self._missed = True
-        elif self.only in (None, deployment_id):
-            self._ids.add(deployment_id)
+        elif self.only in (None, topic):
+            self._ids.add(topic)
         else:
             return
         self.changed.set()
@@ -101,12 +102,12 @@ class Feed:
         return None if missed else ids
 
 
-def _wake(deployment_id: int | None) -> None:
-    """Wake who waits for this deployment; for None, everybody."""
+def _wake(topic: int | None) -> None:
+    """Wake who waits for this; for None, everybody."""
     with _lock:
         for feed in _feeds:
-            feed.add(deployment_id)
-        chosen = list(_listeners.values()) if deployment_id is None else [_listeners.get(deployment_id, set())]
+            feed.add(topic)
+        chosen = list(_listeners.values()) if topic is None else [_listeners.get(topic, set())]
         for events in chosen:
             for event in events:
                 event.set()
@@ -160,7 +161,7 @@ def receive() -> None:
 def _hear(what: str) -> None:
     if what in SIGNALS:
         SIGNALS[what].set()
-    elif what.isdecimal():
+    elif what.removeprefix("-").isdecimal():
         _wake(int(what))
     else:
         for signal in SIGNALS.values():

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     ARCHIVE = "archive"
     RESTORE = "restore"
     CLEANUP = "cleanup"
+    RUN = "run"  # a bundle; it is about no deployment, so it is no step of one's life
 
 
 class State(StrEnum):

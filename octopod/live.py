@@ -135,6 +135,10 @@ class ListPage:
 
     def changes(self, ids: set[int] | None) -> list[Partial]:
         """Rows that are there are replaced where they are, so that nothing moves below a pointer; new ones are put in."""
+        if ids is not None:
+            ids = {id for id in ids if id > 0}  # the others are runs of bundles, which are in no list
+            if not ids:
+                return []
         page = queries.list_deployments(**self.query)
         was_shown, was_similar, unheard_of = self.shown, self.similar, self._unheard_of(page)
         self._remember(page)
@@ -198,7 +202,7 @@ class HistoryPage:
         found = [_delete(f"action-{id}") for id in was_shown - self.shown if id > self.last]
         place = [f"action-{id}" for id in actions]
         for key, action in zip(place, actions.values(), strict=True):
-            if action.deployment_id in ids or action.id in unheard_of:
+            if action.topic in ids or action.id in unheard_of:
                 html = render("actions/_row.html", action=action, may_read_logs=self.may_read_logs)
                 how = "morph" if action.id in was_shown else _after(place, key, "actions")
                 found.append(Partial(key, html, how))

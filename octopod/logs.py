@@ -31,7 +31,7 @@ def follow(action: Action, streams: tuple[str, ...]) -> Iterator[tuple[str, str]
     """Each stream with what is new in it, nothing too, again and again until the action is finished."""
     positions = dict.fromkeys(streams, 0)
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in streams}
-    with events.listening(action.deployment_id) as changed:
+    with events.listening(action.topic) as changed:
         while True:
             action = get_action(action.id, output=True)
             for stream in streams:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from peewee import BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField, fn
+from peewee import JOIN, BooleanField, ForeignKeyField, IntegerField, Model, ModelSelect, TextField, fn
 
 from octopod.db import JSONField, TimeField, database
 from octopod.lifecycle import UNFINISHED, State, Status
@@ -57,15 +57,19 @@ class Deployment(Table):
         archived = (cls.status == Status.ARCHIVED) & (cls.archived_at < before)
         return (
             cls.present()
-            .where(archived & cls.id.not_in(Action.unfinished().select(Action.deployment)))
+            .where(archived & cls.id.not_in(Action.occupied()))
             .order_by(cls.archived_at)
         )
 
 
-class Action(Table):
-    """One request to do something to a deployment: queue entry, run and history in one."""
+DEPLOYMENT = (Deployment.id, Deployment.name, Deployment.removed_at)  # what actions say of theirs
 
-    deployment = ForeignKeyField(Deployment, backref="actions")
+
+class Action(Table):
+    """One request to do something to a deployment, or to run a bundle: queue entry, run and history in one."""
+
+    deployment = ForeignKeyField(Deployment, backref="actions", null=True)  # None: it runs a bundle
+    scripts = TextField(null=True)  # of a bundle, joined with +
     kind = TextField()
     state = TextField(default=State.QUEUED)
     reason = TextField(default="")
@@ -92,11 +96,21 @@ class Action(Table):
     def without_output(cls) -> ModelSelect:
         """Everything but the output, which may be megabytes, with the deployment's name."""
         columns = [field for field in cls._meta.sorted_fields if field.name not in ("stdout", "stderr")]
-        return cls.select(*columns, Deployment.id, Deployment.name, Deployment.removed_at).join(Deployment)
+        return cls.select(*columns, *DEPLOYMENT).join(Deployment, JOIN.LEFT_OUTER)
+
+    @classmethod
+    def with_output(cls) -> ModelSelect:
+        """Everything, with the deployment's name."""
+        return cls.select(cls, *DEPLOYMENT).join(Deployment, JOIN.LEFT_OUTER)
 
     @classmethod
     def unfinished(cls) -> ModelSelect:
         return cls.select().where(cls.finished_at.is_null())
+
+    @classmethod
+    def occupied(cls) -> ModelSelect:
+        """The ids of the deployments with an unfinished action, for subqueries: no NULL, which nothing is not in."""
+        return cls.select(cls.deployment).where(cls.finished_at.is_null() & cls.deployment.is_null(False))
 
     @classmethod
     def unfinished_of(cls, deployment_ids: list[int]) -> dict[int, "Action"]:
@@ -120,6 +134,16 @@ class Action(Table):
     @property
     def is_finished(self) -> bool:
         return self.state not in UNFINISHED
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for people: a deployment's name, or the scripts of a bundle."""
+        return self.deployment.name if self.deployment_id else self.scripts
+
+    @property
+    def topic(self) -> int:
+        """Under which id `events` tells of it: that of its deployment, or minus its own."""
+        return self.deployment_id or -self.id
 
 
 class ServerProcess(Table):
@@ -149,3 +173,40 @@ class StatusChange(Table):
         is_first = ~fn.EXISTS(earlier.select().where((earlier.deployment == cls.deployment) & (earlier.id < cls.id)))
         is_free = cls.claimed_by.is_null() | (cls.claimed_by == server)
         return cls.select(cls, Deployment).join(Deployment).where(is_free & is_first).order_by(cls.id)
+
+
+class Token(Table):
+    """A key that signs bundles, and what these may do. While it is being exchanged a name has several."""
+
+    name = TextField()
+    secret = TextField()  # itself: checking a signature takes it
+    role = TextField()
+    scripts = JSONField()  # patterns; an empty list allows all
+    deployments = JSONField()  # patterns; an empty list allows all
+    created_at = TimeField()
+    created_by = TextField()
+    expires_at = TimeField(null=True)
+    last_used_at = TimeField(null=True)
+
+    @classmethod
+    def valid(cls, moment: datetime) -> ModelSelect:
+        return cls.select().where(cls.expires_at.is_null() | (cls.expires_at > moment)).order_by(cls.id)
+
+
+class Pass(Table):
+    """What the run of a bundle may do, and who may follow it. Of its secrets only digests are kept."""
+
+    action = ForeignKeyField(Action, primary_key=True)
+    token = TextField()  # the name of the token that signed the bundle
+    role = TextField()
+    deployments = JSONField()  # patterns; an empty list allows all
+    bearer = TextField()  # with which its scripts call back, while they run
+    callback = TextField()  # with which others send files to it, while it runs
+    ticket = TextField()  # with which its client follows it
+
+
+class SpentNonce(Table):
+    """A nonce of a signature, which is not accepted twice."""
+
+    id = TextField(primary_key=True)
+    spent_at = TimeField()

@@ -28,6 +28,7 @@ def finish_action(action: Action, state: State, reason: str, outcome: Outcome = 
     """Store how an action ended and what that makes of its deployment; False when it is not `believed` any more."""
     moment = now()
     kind, succeeded = Kind(action.kind), state is State.SUCCEEDED
+    deployment, status = None, None
     tail = "" if succeeded else runs.last_lines(outcome.stderr, outcome.stdout)
     with session(), database.atomic():
         mine = (Action.id == action.id) & Action.finished_at.is_null() & believed
@@ -42,28 +43,40 @@ def finish_action(action: Action, state: State, reason: str, outcome: Outcome = 
         ).where(mine)
         if not ended.execute():
             return False
-        deployment = Deployment.get_by_id(action.deployment_id)
-        status = after_script(kind, succeeded)
-        if status:
-            notifications.note(deployment, status)
-        Deployment.update(**_left_behind(kind, succeeded, status, reason, moment, outcome)).where(
-            Deployment.id == deployment.id
-        ).execute()
+        if action.deployment_id:
+            deployment, status = Deployment.get_by_id(action.deployment_id), after_script(kind, succeeded)
+            _leave_behind(deployment, kind, succeeded, status, reason, moment, outcome)
     log.info(
         "action finished",
         action=action.id,
-        deployment=deployment.name,
+        deployment=deployment and deployment.name,
         kind=kind,
         state=str(state),
         exit_code=outcome.exit_code,
     )
     metrics.actions_finished.labels(kind, state).inc()
-    if status:
+    if deployment and status:
         announce(deployment, status)
     else:
-        events.publish(deployment.id)
+        events.publish(action.topic)
     events.check_due.set()
     return True
+
+
+def _leave_behind(
+    deployment: Deployment,
+    kind: Kind,
+    succeeded: bool,
+    status: Status | None,
+    reason: str,
+    moment: datetime,
+    outcome: Outcome,
+) -> None:
+    """Store what the end of an action's script makes of its deployment."""
+    if status:
+        notifications.note(deployment, status)
+    changes = _left_behind(kind, succeeded, status, reason, moment, outcome)
+    Deployment.update(**changes).where(Deployment.id == deployment.id).execute()
 
 
 def _left_behind(

@@ -205,7 +205,7 @@ def rows_values(page: Any, query: dict[str, Any]) -> dict[str, Any]:
 def actions_values(query: dict[str, Any], may_read_logs: bool) -> dict[str, Any]:
     """What the rows of a page of the history need."""
     filters = {"name" if key == "deployment" else key: value for key, value in query.items()}
-    actions, following = queries.list_actions(**filters)
+    actions, following = queries.list_actions(**filters, bundles=may_read_logs)
     return {"actions": actions, "next": following, "query": query, "may_read_logs": may_read_logs}
 
 

@@ -152,9 +152,10 @@ def list_actions(
     since: datetime | None = None,
     limit: int = 50,
     cursor: str | None = None,
+    bundles: bool = False,
 ) -> tuple[list[Action], str | None]:
-    """History, newest first: of one deployment, of all that ever had a name, or of everything."""
-    query = Action.without_output()
+    """History, newest first: of one deployment, of all that ever had a name, or of all of them, and of `bundles` too."""
+    query = Action.without_output() if bundles else Action.without_output().where(Action.deployment.is_null(False))
     filters = [
         (of and of.id, Action.deployment),
         (name, Deployment.name),
@@ -172,7 +173,7 @@ def list_actions(
 
 def get_action(action_id: int, output: bool = False) -> Action:
     """Raises NotFound. With `output`, stdout and stderr are there too."""
-    query = Action.select(Action, Deployment).join(Deployment) if output else Action.without_output()
+    query = Action.with_output() if output else Action.without_output()
     with session():
         action = query.where(Action.id == action_id).first() if 0 < action_id < 2**31 else None
     if action is None:
@@ -184,7 +185,7 @@ def wait_for_action(action_id: int, seconds: float) -> Action:
     """The action, as soon as it is finished or the seconds are over."""
     action = get_action(action_id)
     deadline = now().timestamp() + seconds
-    with events.listening(action.deployment_id) as changed:
+    with events.listening(action.topic) as changed:
         while not (action := get_action(action_id)).is_finished:
             left = deadline - now().timestamp()
             if left <= 0 or events.stopping.is_set():  # a server that drains holds nobody up

@@ -11,9 +11,10 @@ from octopod.defaults import Answer
 from octopod.deployments import Edit, may_start
 from octopod.errors import FieldError, Invalid
 from octopod.lifecycle import Kind, State, Status
-from octopod.models import Action, Deployment
+from octopod.models import Action, Deployment, Token
 from octopod.overrides import MASK, Change, Difference, Item, Side
 from octopod.suite import is_secret
+from octopod.tokens import Limits
 
 MOST_PER_PAGE = 500
 ROWS = 30  # deployments that the page of the list begins with; more come when one scrolls
@@ -133,6 +134,24 @@ def action_query(arguments: Mapping[str, str]) -> ActionQuery:
     )
 
 
+class NewToken(Shape):
+    """Patterns such as `review-*`; without any, the token is good for all."""
+
+    name: StrictStr
+    role: Literal["user", "admin"] = "user"
+    scripts: list[StrictStr] = []
+    deployments: list[StrictStr] = []
+
+    def limits(self) -> Limits:
+        return Limits(self.role, self.scripts, self.deployments)
+
+
+class Rotation(Shape):
+    overlap: float = Field(
+        3600, ge=0, le=90 * 86400, description="Seconds that the secrets which the token had are still good for."
+    )
+
+
 class WaitQuery(Shape):
     wait: NonNegativeFloat = Field(0, le=60, description="Seconds to hold the answer until the action is finished.")
 
@@ -147,7 +166,8 @@ class LogsQuery(Shape):
 
 class ActionJSON(BaseModel):
     id: int
-    deployment: str
+    deployment: str | None = Field(description="None for the run of a bundle.")
+    scripts: str | None = Field(description="Of a bundle, joined with +; None for all others.")
     kind: Kind
     state: State
     reason: str
@@ -222,6 +242,26 @@ class KeysJSON(BaseModel):
     stale: bool
 
 
+class TokenJSON(BaseModel):
+    name: str
+    role: str
+    scripts: list[str]
+    deployments: list[str]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = Field(description="When a secret that was exchanged stops being good.")
+    last_used_at: datetime | None
+
+
+class NewTokenJSON(TokenJSON):
+    token: str = Field(description="The secret. It is shown this once.")
+
+
+class TokenList(BaseModel):
+    items: list[TokenJSON]
+    next: str | None
+
+
 class VerdictJSON(BaseModel):
     name: str
     status: Status
@@ -278,7 +318,8 @@ def overrides_json(overrides: dict[str, str | None]) -> dict[str, str | None]:
 def action_json(action: Action) -> dict[str, Any]:
     return {
         "id": action.id,
-        "deployment": action.deployment.name,
+        "deployment": action.deployment and action.deployment.name,
+        "scripts": action.scripts,
         "kind": action.kind,
         "state": action.state,
         "reason": action.reason,
@@ -292,6 +333,19 @@ def action_json(action: Action) -> dict[str, Any]:
         "deployment_overrides": overrides_json(action.deployment_overrides),
         "application_overrides": overrides_json(action.application_overrides),
         "output_tail": action.output_tail,
+    }
+
+
+def token_json(token: Token) -> dict[str, Any]:
+    return {
+        "name": token.name,
+        "role": token.role,
+        "scripts": token.scripts,
+        "deployments": token.deployments,
+        "created_at": moment_json(token.created_at),
+        "created_by": token.created_by,
+        "expires_at": moment_json(token.expires_at),
+        "last_used_at": moment_json(token.last_used_at),
     }
 
 

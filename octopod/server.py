@@ -1,10 +1,13 @@
 """What happens once around the requests: getting ready, working in the background, stopping."""
 
 import sys
+from collections.abc import Callable
 
-from octopod import db, events, log, runs, servers, suite
+from octopod import db, events, log, runs, servers, suite, tokens
 from octopod.db import persist, session
 from octopod.errors import Unavailable
+from octopod.keeper import Order
+from octopod.models import Action
 from octopod.monitor import Monitor
 from octopod.pool import forever, spawn
 from octopod.settings import settings
@@ -39,6 +42,12 @@ class Server:
         persist(servers.sign_of_life)  # before anything is claimed, or it would look as if a dead server had it
         self.worker.start()
         self.monitor.start()
+
+    def run_bundle(self, begin: Callable[[], tuple[Action, Order]]) -> Action:
+        """See `Worker.run_bundle`. Raises Unavailable while there is no worker, or none that begins anything."""
+        if self.worker is None or self.draining:
+            raise Unavailable("The server is about to stop, or not ready yet; try again in a moment")
+        return self.worker.run_bundle(begin)
 
     def drain(self) -> None:
         """Start nothing new, wait for what runs up to DRAIN_TIMEOUT. Runs that take longer go on without us."""
@@ -82,6 +91,7 @@ def prepare() -> None:
     """Once per server, before any of its processes serves: directories, schema, the suite's `init`. Raises CannotStart."""
     try:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tokens.prepare()
         own_database(ORPHAN_PATIENCE)
         applied = db.migrate()
     except (OSError, Unavailable) as error:

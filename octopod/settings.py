@@ -55,6 +55,12 @@ def database_url(raw: str) -> str:
     return raw
 
 
+def url(raw: str) -> str:
+    if not raw.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return raw.rstrip("/")
+
+
 def contract(raw: str) -> int:
     if raw not in {"1", "2"}:
         raise ValueError("must be 1 or 2")
@@ -146,6 +152,7 @@ SETTINGS = (
     Setting("CACHE_INVALIDATION_TIME", seconds, "86400", "Seconds after which they are not used any more.", bare=True),
     Setting("MAX_RUNNING_ACTIONS", number, "16", "Actions at a time."),
     Setting("MAX_RUNNING_CHECKS", number, "16", "Checks at a time, beside the actions."),
+    Setting("MAX_RUNNING_BUNDLES", number, "16", "Script bundles at a time, beside the actions; more are answered 429."),
     Setting("MAX_ATTEMPTS", number, "2", "How often an action is tried whose run was lost, by a reboot for example."),
     Setting("LOST_AFTER", seconds, "30", "Seconds without a sign of life after which another server takes over what a server was doing."),
     Setting("OUTPUT_LIMIT", number, "1048576", "Bytes kept of each output stream of a run: its head and its tail."),
@@ -160,6 +167,13 @@ SETTINGS = (
     Setting("ALLOW_ANONYMOUS", yes_or_no, "false", "Give everybody without a login the user role, beyond loopback too."),
     Setting("ALLOWED_HOSTS", names, "", "Names besides `localhost` that a server without logins answers to."),
     Setting("KUBERNETES_DASHBOARD_URL_TEMPLATE", text, None, "Makes the Details link; `{name}` is replaced, or the name appended."),
+    Setting("SERVO_TOKEN", text, None, "Key of bundle signatures and `.aes` files. Without, one is made and kept in `DATA_DIR/servo-token`.", secret=True),
+    Setting("SERVO_SHA1", yes_or_no, "true", "Whether signatures by HMAC-SHA1 are accepted, beside HMAC-SHA256."),
+    Setting("SERVO_REQUIRE_V2", yes_or_no, "false", "Whether each bundle needs the second signature, which cannot be used twice."),
+    Setting("BUNDLE_TIMEOUT", seconds, "1800", "Seconds the scripts of a bundle may take together; then TERM to their process group."),
+    Setting("BUNDLE_SIZE", number, "33554432", "Most bytes of a bundle's archive."),
+    Setting("BUNDLE_UNPACKED_SIZE", number, "268435456", "Most bytes of what is in it."),
+    Setting("PUBLIC_URL", url, None, "Under which others reach this server; without, callback addresses begin with what a bundle's client has called."),
     Setting("SECRET_KEYS", pattern, SECRET_KEY_PATTERN, "Regular expression for the keys whose values are masked."),
 )  # fmt: skip
 

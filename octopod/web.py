@@ -1,5 +1,7 @@
 """The pages. All of them work as plain documents and forms; with JavaScript, htmx swaps parts of the same pages."""
 
+from typing import Any
+
 from flask import Blueprint, abort, g, redirect, render_template, url_for
 from htmx_flask import make_response, request
 from werkzeug import Response
@@ -150,6 +152,8 @@ def show_logs(id):
 @bp.post("/actions/<int:id>/cancel")
 def cancel_action(id):
     action = get_action(id)
+    if action.kind == Kind.RUN:
+        return _cancel_run(id)
     name = action.deployment.name
     try:
         deployments.cancel_action(id, g.identity.requester)
@@ -158,9 +162,17 @@ def cancel_action(id):
     return _done(name, f"The {action.kind} of {name} is being cancelled")
 
 
+def _cancel_run(id: int) -> Any:
+    """Of a bundle, which has no page but that of its log."""
+    auth.authorise(g.identity, auth.ADMIN)
+    deployments.cancel_action(id, g.identity.requester)
+    page = url_for("web.show_logs", id=id)
+    return _toast("The run is being cancelled") if request.htmx else redirect(page, 303)
+
+
 def _kind_from_form() -> Kind:
     kind = request.form.get("kind", "")
-    if kind not in set(Kind) - {Kind.CREATE}:
+    if kind not in set(STEPS) - {Kind.CREATE}:
         abort(422, "The form names no kind of action that a deployment could start")
     return Kind(kind)
 
@@ -200,8 +212,12 @@ def _done(name: str, text: str) -> Response:
     """After something was asked for: back to the deployment. A page that stays open says so, and is told the rest."""
     page = url_for("web.show_deployment", name=name)
     if request.htmx and not _is_on(url_for("web.edit_deployment", name=name)):
-        return make_response(render_template("_toast.html", text=text), reswap="none", trigger_after_swap="done")
+        return _toast(text)
     return _elsewhere(page)
+
+
+def _toast(text: str) -> Response:
+    return make_response(render_template("_toast.html", text=text), reswap="none", trigger_after_swap="done")
 
 
 def _is_on(path: str) -> bool:

@@ -6,13 +6,16 @@ The action table is the queue. No database connection is held while a script run
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from octopod import checks, defaults, events, metrics, notifications, runs, servers, suite
+from octopod import bundles, checks, defaults, events, metrics, notifications, runs, servers, suite
 from octopod.db import now, persist, session
-from octopod.errors import Unavailable
-from octopod.keeper import STREAMS
+from octopod.errors import TooMany, Unavailable
+from octopod.keeper import STREAMS, Order
 from octopod.lifecycle import CHECKED_CONFIG, STEPS, Kind, State
 from octopod.log import log
 from octopod.models import Action, Deployment
@@ -22,17 +25,20 @@ from octopod.runs import Result
 from octopod.settings import settings
 from octopod.suite import BadOutput, Config
 
+NOT_ABOUT_ONE = None, Config([], [])  # what belongs to a deployment and a bundle has not
 LINGER = 5.0  # seconds that a finished run's directory stays
 QUEUE_POLL = 1.0  # seconds; another process may have queued something unheard
 STATE_AFTER = {"timed_out": State.TIMED_OUT, "cancelled": State.CANCELLED}
 
 
 class Worker:
-    """Runs up to MAX_RUNNING_ACTIONS actions at a time in this process."""
+    """Runs up to MAX_RUNNING_ACTIONS actions at a time in this process, and beside them up to MAX_RUNNING_BUNDLES bundles:
+    those wait for actions that they have asked for, so they must not take their places."""
 
     def __init__(self) -> None:
         self.name = servers.me()
         self.pool = Pool(settings.MAX_RUNNING_ACTIONS)
+        self.bundles = Pool(settings.MAX_RUNNING_BUNDLES)
         self.adopted = Group()
         self.runs: dict[int, Action] = {}  # what this process sees through, by id
         self.draining = self.stopped = False
@@ -88,9 +94,8 @@ class Worker:
         self.draining = True
         events.action_queued.set()
         deadline = time.monotonic() + seconds
-        finished = bool(
-            self.pool.join(timeout=seconds) and self.adopted.join(timeout=max(0.0, deadline - time.monotonic()))
-        )
+        groups = (self.pool, self.bundles, self.adopted)
+        finished = all(group.join(timeout=max(0.0, deadline - time.monotonic())) for group in groups)
         self.stopped = True
         guarded(self._leave)
         return finished
@@ -111,6 +116,33 @@ class Worker:
         finally:
             self._leave_alone(action)
 
+    # --- the run of a bundle ---
+
+    def run_bundle(self, begin: Callable[[], tuple[Action, Order]]) -> Action:
+        """Have `begin` store a run that is ours, and see it through; the run, as soon as it is stored.
+
+        Raises TooMany, and what `begin` raises.
+        """
+        if not self.bundles.free_count():
+            raise TooMany(f"{settings.MAX_RUNNING_BUNDLES} bundles are running already; try again in a moment")
+        stored: Future[Action] = Future()
+        self.bundles.spawn(self._begin_bundle, begin, stored)
+        return stored.result()
+
+    def _begin_bundle(self, begin: Callable[[], tuple[Action, Order]], stored: "Future[Action]") -> None:
+        try:
+            action, order = begin()
+        except Exception as error:  # it is the client's
+            stored.set_exception(error)
+            return
+        self.runs[action.id] = action
+        stored.set_result(action)
+        self._guarded(partial(self._perform_bundle, order), action)
+
+    def _perform_bundle(self, order: Order, action: Action) -> None:
+        if self._start(action, order):
+            self._see_through(action, *NOT_ABOUT_ONE)
+
     # --- one action ---
 
     def perform(self, action: Action) -> None:
@@ -124,19 +156,16 @@ class Worker:
             return
         self._tell(deployment, f"The {step.script} script is running")
         self._store_links(deployment, config)
-        started = self._start_script(action, deployment, config)
-        if started:
+        script = suite.action_script(step.script)
+        arguments = suite.arguments(script, deployment.name, config)
+        if self._start(action, suite.order(script, arguments, deployment.name, config.secrets, action.id)):
             self._see_through(action, deployment, config)
 
-    def _start_script(self, action: Action, deployment: Deployment, config: Config) -> bool:
-        """Start the script of an action, having stored who keeps it. False when it was cancelled before."""
-        script = suite.action_script(STEPS[Kind(action.kind)].script)
+    def _start(self, action: Action, order: Order) -> bool:
+        """Start what an action is to run, having stored who keeps it. False when it was cancelled before."""
         directory = settings.DATA_DIR / "runs" / f"{action.id}-{action.attempts}"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         action.run_directory = str(directory)
-        order = suite.order(
-            script, suite.arguments(script, deployment.name, config), deployment.name, config.secrets, action.id
-        )
         run = runs.LastingRun()
         action.keeper_pid, action.keeper_started = run.pid, run.started
         kept = {
@@ -146,15 +175,16 @@ class Worker:
             "host": self.name,
         }
         if persist(lambda: Action.update(**kept).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
-            run.order(order | {"directory": str(directory)})
+            order["directory"] = str(directory)
+            run.order(order)
             metrics.queue_wait.observe((now() - action.requested_at).total_seconds())
-            events.publish(deployment.id)
+            events.publish(action.topic)
             return True
         run.abandon()
         self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
         return False
 
-    def _see_through(self, action: Action, deployment: Deployment, config: Config) -> None:
+    def _see_through(self, action: Action, deployment: Deployment | None, config: Config) -> None:
         """Wait for the run of an action and store how it ended."""
         runs.wait(action.keeper_pid, action.keeper_started)
         directory = Path(action.run_directory)
@@ -167,7 +197,7 @@ class Worker:
                 self._again(action, action.attempts - 1)
             return
         kind = Kind(action.kind)
-        links = self._links(deployment, config) if result.ok and STEPS[kind].pending else None
+        links = self._links(deployment, config) if deployment and result.ok and STEPS[kind].pending else None
         applied = config if result.ok and kind in CHECKED_CONFIG and any(config) else None
         outcome = Outcome(result.exit_code, result.stdout, result.stderr, links, applied)
         self.settle(action, _state_after(result), _reason(action, result), outcome)
@@ -176,6 +206,8 @@ class Worker:
     def settle(self, action: Action, state: State, reason: str, outcome: Outcome) -> None:
         """Store the end of an action, however long the database is away."""
         persist(lambda: finish_action(action, state, reason, outcome, believed=self._ours(action)))
+        if action.kind == Kind.RUN:
+            bundles.clear_away(action)
 
     def _ours(self, action: Action) -> Any:
         """Whether we still have the claim that this is about. Each claim has its own `started_at`."""
@@ -209,7 +241,7 @@ class Worker:
 
         First look for directories, then for actions: another process of this server may just be making some.
         """
-        directories = list((settings.DATA_DIR / "runs").glob("*"))
+        directories = [*(settings.DATA_DIR / "runs").glob("*"), *bundles.homes()]
         with session():
             unfinished = {str(action.id) for action in Action.unfinished().select(Action.id)}
         for directory in directories:
@@ -239,7 +271,7 @@ class Worker:
             return bool(Action.update(claimed_by=self.name).where(theirs).execute())
 
     def _adopt(self, action: Action) -> None:
-        log.info("taken over", action=action.id, deployment=action.deployment.name, from_server=action.claimed_by)
+        log.info("taken over", action=action.id, subject=action.subject, from_server=action.claimed_by)
         self.runs[action.id] = action
         self.adopted.spawn(self._guarded, self.recover, action)
 
@@ -249,7 +281,7 @@ class Worker:
         with session():
             ours = {action.id: action for action in Action.running_of(self.name)}
         for action in ours.values():
-            if action.id not in self.runs:
+            if action.id not in self.runs and not _is_new(action):
                 self._adopt(action)
             if action.cancelled_by and action.keeper_pid and servers.is_here(action.host):
                 runs.cancel(action.keeper_pid, action.keeper_started)
@@ -280,7 +312,8 @@ class Worker:
         | keeper gone without a result, or not visible | lost: again, up to MAX_ATTEMPTS                          |
         | result says that somebody killed the script  | the same                                                 |
 
-        One that somebody wanted cancelled is cancelled wherever it would go back to the queue.
+        One that somebody wanted cancelled is cancelled wherever it would go back to the queue. The run of a bundle does not
+        go there, it is lost: only its author knows whether it may be repeated.
         """
         if action.keeper_pid is None:
             self._again(action, action.attempts - 1)
@@ -291,7 +324,9 @@ class Worker:
                 runs.cancel(action.keeper_pid, action.keeper_started)
             self._see_through(action, *self._context(action))
 
-    def _context(self, action: Action) -> tuple[Deployment, Config]:
+    def _context(self, action: Action) -> tuple[Deployment | None, Config]:
+        if action.kind == Kind.RUN:
+            return NOT_ABOUT_ONE
         deployment = persist(lambda: Deployment.get_by_id(action.deployment_id))
         try:
             return deployment, _config(action, deployment)
@@ -299,8 +334,8 @@ class Worker:
             return deployment, Config([], [])  # the script has got its own; only the links need it
 
     def _lost(self, action: Action) -> None:
-        """The run is gone without a result: a reboot, or somebody killed it. Scripts can be repeated, so they are."""
-        if action.attempts < settings.MAX_ATTEMPTS or _cancelled_by(action):
+        """The run is gone without a result: a reboot, or somebody killed it. Control scripts can be repeated, so they are."""
+        if (action.kind != Kind.RUN and action.attempts < settings.MAX_ATTEMPTS) or _cancelled_by(action):
             self._again(action, action.attempts)
             return
         times = f"after {action.attempts} attempts" if action.attempts > 1 else "and is not tried again"
@@ -316,10 +351,19 @@ class Worker:
             "keeper_started": None,
             "attempts": attempts,
         }
-        if persist(lambda: Action.update(**again).where(self._ours(action) & Action.cancelled_by.is_null()).execute()):
+        waiting = self._ours(action) & Action.cancelled_by.is_null()
+        if action.kind != Kind.RUN and persist(lambda: Action.update(**again).where(waiting).execute()):
             events.queue_action()
-        else:
+        elif action.kind != Kind.RUN or _cancelled_by(action):
             self.settle(action, State.CANCELLED, _cancelled(action), Outcome())
+        else:
+            self.settle(action, State.LOST, "The server stopped before the first script was started", Outcome())
+
+
+def _is_new(action: Action) -> bool:
+    """Whether the run of a bundle may be stored by us just now."""
+    age: timedelta = now() - action.started_at
+    return action.kind == Kind.RUN and action.keeper_pid is None and age < timedelta(seconds=settings.LOST_AFTER)
 
 
 def _config(action: Action, deployment: Deployment) -> Config:
@@ -351,9 +395,11 @@ def _reason(action: Action, result: Result) -> str:
     """One sentence on how the script ended; nothing when it ended well."""
     if result.ok:
         return ""
-    script = STEPS[Kind(action.kind)].script
     if result.outcome == "cancelled":
         return _cancelled(action)
+    if action.kind == Kind.RUN:
+        return bundles.why_failed(result)
+    script = STEPS[Kind(action.kind)].script
     if result.outcome == "unstartable":
         return result.why
     last = runs.last_lines(result.stderr, result.stdout, lines=1)

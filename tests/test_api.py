@@ -91,6 +91,10 @@ SHAPES = {
     ("GET", "/config/deployment/keys"): (None, 200, schemas.KeysJSON),
     ("POST", "/config/application"): ({"deployment_overrides": {"size": "big"}}, 200, schemas.DefaultsJSON),
     ("POST", "/config/application/keys"): ({"deployment_overrides": {}}, 200, schemas.KeysJSON),
+    ("GET", "/tokens"): (None, 200, schemas.TokenList),
+    ("POST", "/tokens"): ({"name": "{new}", "scripts": ["deploy*"]}, 201, schemas.NewTokenJSON),
+    ("POST", "/tokens/{name}/rotate"): ({"overlap": 60}, 201, schemas.NewTokenJSON),
+    ("DELETE", "/tokens/{name}"): (None, 204, None),
 }
 
 
@@ -107,7 +111,9 @@ def test_shape_of_every_documented_operation_is_tested(spec):
 @pytest.mark.parametrize(("method", "path"), SHAPES)
 def test_answer_has_the_promised_shape(server, board, spec, broken, name, method, path):
     body, status, model = SHAPES[method, path]
-    if method in ("POST", "DELETE") and "{name}" in path:
+    if path.startswith("/tokens/{name}"):
+        server.post("/tokens", {"name": name})
+    elif method in ("POST", "DELETE") and "{name}" in path:
         server.running(name)
     if path.endswith("/cancel"):
         board.hold(name, "create")

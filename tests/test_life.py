@@ -11,7 +11,7 @@ from answers import problem, steady
 from conftest import Board, Server, eventually, numbers
 
 from octopod.deployments import CONFIG_CHECKS_AT_ONCE
-from octopod.lifecycle import Kind, Status
+from octopod.lifecycle import STEPS, Status
 
 UP = ("Running", "GenericFailure", "TagMismatch", "PartialAvailability")
 FAILING = {"GenericFailure": 1, "PartialAvailability": 2, "TagMismatch": 3}  # what check says then
@@ -138,7 +138,7 @@ def hang(then: str = "", first: str = ":") -> str:
 
 def test_table_of_these_tests_names_every_status_and_every_kind():
     assert set(ALLOWED) == set(Status)
-    assert set(MEANWHILE) == set(Kind)
+    assert set(MEANWHILE) == set(STEPS)
 
 
 @pytest.mark.parametrize("status", ALLOWED)
