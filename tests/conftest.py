@@ -22,6 +22,7 @@ pytest_plugins = ["chromium"]  # its fixtures, and its look at every visitor aft
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "tests/suite"
+SERVO_TOKEN = "a token only for tests"
 PATIENCE = 30.0  # seconds until a test gives up waiting; nothing takes that long unless something is broken
 
 # How long an example takes says how busy the machine is.
@@ -331,6 +332,28 @@ def hasty(database: str, new_database: Callable[[str], str], scratch: Path) -> I
     server = Server(directory, new_database(database), **limits, **often).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def local_server(new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
+    """A server with the suite `local`, which starts real apps, and a token for bundles."""
+    directory = scratch / f"local-{next(numbers)}"
+    directory.mkdir()
+    suite = {"CONTROL_SCRIPTS": str(ROOT / "scripts/local"), "SERVO_TOKEN": SERVO_TOKEN}
+    server = Server(directory, new_database("sqlite"), **suite).start()
+    yield server
+    server.stop()
+    clean_up_apps(directory / "data/suite/local")
+
+
+def clean_up_apps(state: Path) -> None:
+    """End the apps that tests of the suite `local` have left running."""
+    general = ["--project-name", "x", "--base-domain", "localhost", "--namespace", "x"]
+    for home in (state / "deployments").glob("*"):
+        command = [ROOT / "scripts/local/cleanup", *general, "--name", home.name]
+        subprocess.run(
+            command, env={**os.environ, "OCTOPOD_SUITE_DATA": str(state)}, stdout=subprocess.DEVNULL, check=True
+        )
 
 
 @pytest.fixture
