@@ -1,5 +1,7 @@
 """A client of bundles as CD tools are: archives made by `tar`, signatures by `openssl`."""
 
+import json
+import re
 import subprocess
 import time
 import uuid
@@ -15,6 +17,11 @@ def run_tool(*words: str | Path, **options: Any) -> str:
         list(map(str, words)), check=True, capture_output=True, text=True, timeout=PATIENCE, **options
     )
     return done.stdout
+
+
+def timeless(said: Any) -> Any:
+    """What a log says, but how long scripts took."""
+    return json.loads(re.sub(r"ran in \d+ seconds", "ran in 0 seconds", json.dumps(said)))
 
 
 def pack(directory: Path, files: dict[str, str | bytes]) -> Path:
