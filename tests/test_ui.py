@@ -3,10 +3,12 @@
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from bundling import Client, waits_at
 from chromium import Visitor, at_both_widths
-from conftest import Board, Server
+from conftest import Board, Gate, Server, numbers
 from playwright.sync_api import Locator, Page, expect
 
 # What a browser does does not depend on the database.
@@ -550,6 +552,23 @@ def test_log_is_written_on_while_one_reads(visitor: Visitor, server: Server, boa
     expect(page.locator("#log-stderr")).to_have_text("trouble\n")
     expect(page.locator("#action")).to_contain_text("exit code 3")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_run_of_a_bundle_is_followed_and_cancelled(visitor: Visitor, server: Server, scratch: Path):
+    gate = Gate(scratch / f"gate-{next(numbers)}")
+    run = Client(server, scratch).start(f"print('first line', flush=True)\n{waits_at(gate)}")
+    gate.reached()
+    page = visitor.page
+    page.goto("/actions")
+    page.locator(f"#action-{run.id}").get_by_role("link", name="Run").click()
+    expect(page.get_by_role("heading", name="Run of a.py")).to_be_visible()
+    expect(page.locator("#log-stdout")).to_contain_text("first line")
+    page.get_by_role("button", name="Cancel run").click()
+    expect(page.locator(".toast")).to_contain_text("being cancelled")
+    expect(page.locator("#action")).to_contain_text("cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    page.get_by_role("link", name="History").first.click()
+    expect(page.locator(f"#action-{run.id}")).to_contain_text("Cancelled by")
 
 
 def test_history_grows_while_one_reads(visitor: Visitor, server: Server, board: Board, name: str):
