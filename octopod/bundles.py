@@ -23,7 +23,7 @@ from octopod.bundle import driver, signature, variables
 from octopod.bundle.archive import Limits
 from octopod.db import database, now, session
 from octopod.errors import Invalid, NotAuthorised, NotFound, TooLarge
-from octopod.keeper import Order
+from octopod.keeper import Order, process_identity
 from octopod.lifecycle import Kind, State
 from octopod.log import log
 from octopod.models import Action, SpentNonce, Token
@@ -281,6 +281,14 @@ def store_callback(shown: str, name: str, content: IO[bytes]) -> None:
 def clear_away(action: Action) -> None:
     """Remove the home of a run. The driver does so itself, unless it was killed."""
     shutil.rmtree(_home(action.id), ignore_errors=True)
+
+
+def clear_uploads() -> None:
+    """Remove what processes were receiving that are gone."""
+    for path in _directory().glob("upload-*"):
+        pid = int(path.name.split("-")[1])
+        if process_identity(pid) is None:
+            path.unlink(missing_ok=True)
 
 
 def homes() -> Iterator[Path]:

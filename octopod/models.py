@@ -55,11 +55,7 @@ class Deployment(Table):
     def expired(cls, before: datetime) -> ModelSelect:
         """Archived before that moment, and nothing is being done about it."""
         archived = (cls.status == Status.ARCHIVED) & (cls.archived_at < before)
-        return (
-            cls.present()
-            .where(archived & cls.id.not_in(Action.occupied()))
-            .order_by(cls.archived_at)
-        )
+        return cls.present().where(archived & cls.id.not_in(Action.occupied())).order_by(cls.archived_at)
 
 
 DEPLOYMENT = (Deployment.id, Deployment.name, Deployment.removed_at)  # what actions say of theirs

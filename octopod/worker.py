@@ -237,10 +237,11 @@ class Worker:
     # --- runs of servers that are gone ---
 
     def _sweep(self) -> None:
-        """Remove the directories of runs whose results are stored.
+        """Remove the directories of runs whose results are stored, and uploads that nobody receives any more.
 
         First look for directories, then for actions: another process of this server may just be making some.
         """
+        bundles.clear_uploads()
         directories = [*(settings.DATA_DIR / "runs").glob("*"), *bundles.homes()]
         with session():
             unfinished = {str(action.id) for action in Action.unfinished().select(Action.id)}

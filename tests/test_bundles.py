@@ -464,6 +464,19 @@ def test_who_waits_is_told_where_to_look_when_the_server_stops(new_server, scrat
     assert server.finished(answer["run"])["state"] == "succeeded"
 
 
+def test_upload_that_was_cut_off_is_gone_with_the_next_start(new_server, scratch):
+    server = new_server().start()
+    directory = server.directory / "data/bundles"
+    server.process.kill()
+    dead = server.process.pid
+    server.process.wait()
+    directory.mkdir(exist_ok=True)
+    for pid in (dead, 1):
+        (directory / f"upload-{pid}-abc").touch()
+    server.start()
+    eventually(lambda: [path.name for path in directory.iterdir()] == ["upload-1-abc"])
+
+
 def test_lost_run_is_not_repeated(new_server, scratch, gate):
     """Only its author knows whether it may be."""
     server = new_server().start()
