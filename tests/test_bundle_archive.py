@@ -307,6 +307,7 @@ DAMAGED = {
     "half a header": (zipped(GOOD, header()[:100]), "is cut off"),
     "second header is none": (zipped(GOOD, b"x" * 512, END), "is damaged"),
     "negative size": (zipped(header(size=-512), END), "is damaged"),
+    "negative size of an extended header": (zipped(header(kind=tarfile.XHDTYPE, size=-512), GOOD, END), "is damaged"),
     "no number in pax": (zipped(records(b"x path=a\n"), END), "is damaged"),
     "no length in pax": (zipped(records(b"0 path=a\n"), END), "is damaged"),
     "too long in pax": (zipped(records(b"99 path=a\n"), END), "is damaged"),

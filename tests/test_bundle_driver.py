@@ -450,8 +450,8 @@ def test_what_an_earlier_script_has_started_runs_until_the_end(bundle, tmp_path)
 
 
 def test_last_words_come_before_the_failure(bundle):
-    background = "(trap 'echo last words; exit' TERM; echo >ready; sleep 1000 & wait) &"
-    bundle.bash("a", background, "until [ -e ready ]; do :; done", "exit 1")
+    background = "(trap 'echo last words; exit' TERM; echo >ready; sleep 1000 & wait)"
+    bundle.bash("a", f"({background} & wait) &", "until [ -e ready ]; do :; done", "exit 1")
     assert bundle.run("a").log == ["a ran in N seconds", "last words", "failure (a exited with code 1)"]
 
 
