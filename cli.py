@@ -9,6 +9,7 @@ stdout is data, stderr is talk, the exit codes are in EPILOG. One file; of the s
 """
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -19,7 +20,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import zip_longest
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -192,24 +195,34 @@ def use_own_environment() -> None:
         os.execv(python, [python, *sys.argv])
 
 
+def needed(module: str) -> ModuleType:
+    """The module of a package that is not part of Python, imported when it is needed: not everybody has all of them."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        use_own_environment()
+        package = module.partition(".")[0]
+        raise Failure(USAGE, f"{package} is missing: pip install {package}, or uv run cli.py") from None
+
+
 class Api:
     """The API of the server at OCTOPOD_URL. Whatever goes wrong is a Failure: a sentence and the right exit code."""
 
     def __init__(self) -> None:
-        try:
-            import requests
-        except ImportError:
-            use_own_environment()
-            raise Failure(USAGE, "requests is missing: pip install requests, or uv run cli.py") from None
-        self.errors, self.session = requests.exceptions, requests.Session()
         self.url = (os.environ.get("OCTOPOD_URL") or DEFAULT_URL).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise Failure(USAGE, f"OCTOPOD_URL must begin with http:// or https://, and it is {self.url!r}.")
         self.authorization = os.environ.get("OCTO_AUTHORIZATION_HEADER", "").strip()
         if not self.authorization.isprintable():
             raise Failure(USAGE, "OCTO_AUTHORIZATION_HEADER must be one line of text.")
+
+    @cached_property
+    def session(self) -> Any:
+        """The session of requests; made by the first request, since some commands send none."""
+        session = needed("requests").Session()
         if self.authorization:
-            self.session.auth = self.authorize  # ~/.netrc would override a plain header
+            session.auth = self.authorize  # ~/.netrc would override a plain header
+        return session
 
     def authorize(self, request: Any) -> Any:
         """Add the Authorization header to a prepared request."""
@@ -221,7 +234,7 @@ class Api:
         """Turn the exceptions of requests into Failures; `changing` says that the server may have done it already."""
         try:
             yield
-        except self.errors.RequestException as error:
+        except needed("requests").RequestException as error:
             cause: BaseException = error
             while cause.__context__:
                 cause = cause.__context__
@@ -566,7 +579,7 @@ KEYS: Json = {"action": "append", "default": [], "metavar": "K", "type": parse_w
 PAIRS = KEYS | {"metavar": "K=V", "type": parse_pair}
 UNSET_APP = "-E --unset-app-config --unset-app-env-override"
 UNSET_DEPLOYMENT = "-O --unset-deployment-config --unset-deployment-override"
-OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags, help, what else add_argument should know
+OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help, what else add_argument should know
     "name": ("-n --name", "the deployment", WORD),
     "action": ("-a --action", "the action's id", {"metavar": "ID", "type": int}),
     "set_application": ("-e --set-app-config", "set an application override", PAIRS),
@@ -637,10 +650,17 @@ def parser() -> argparse.ArgumentParser:
     for name, (_, options, about) in COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about, **shape)
         for option in options.split():
-            flags, text, settings = OPTIONS[option.rstrip("!")]
-            settings = settings | {"dest": option.rstrip("!"), "required": option.endswith("!")}
-            command.add_argument(*flags.split(), help=text, **settings)
+            add_option(command, option.rstrip("!"), required=option.endswith("!"))
     return top
+
+
+def add_option(command: argparse.ArgumentParser, name: str, required: bool) -> None:
+    """Give the command one of OPTIONS."""
+    flags, text, settings = OPTIONS[name]
+    if flags:
+        command.add_argument(*flags.split(), dest=name, required=required, help=text, **settings)
+    else:
+        command.add_argument(name, help=text, **settings)
 
 
 def check_arguments(argv: Sequence[str], args: Args) -> None:
