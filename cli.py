@@ -9,12 +9,19 @@ stdout is data, stderr is talk, the exit codes are in EPILOG. One file; of the s
 """
 
 import argparse
+import gzip
+import hashlib
+import hmac
 import importlib
 import json
 import os
 import re
+import secrets
+import shlex
 import shutil
 import sys
+import tarfile
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +30,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import zip_longest
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -52,6 +59,22 @@ HOSTILE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
+
+IGNORE_FILE = ".octoignore"
+NEVER_PACKED = (IGNORE_FILE, ".git")
+# The parts of a pattern in .octoignore, and the regular expressions that those without characters stand for.
+GLOB = re.compile(
+    r"(?P<levels>(?<=/)\*\*/)|(?P<rest>(?<=/)\*\*$)|(?P<some>\*+)|(?P<one>\?)"
+    r"|\[(?P<none>[!^]?)(?P<of>\]?(?:\\.|[^\\\]])*)\]|\\?(?P<itself>.)",
+    re.S,
+)
+WILDCARDS = {"levels": "(?:.+/)?", "rest": ".+", "some": "[^/]*", "one": "[^/]"}
+HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+FORM_HEADERS: dict[str, str | bytes] = {"Accept": "application/json", "Prefer": "respond-async"}
+FORM_HEAD = '--{}\r\nContent-Disposition: form-data; name="tgz"; filename="bundle.tgz"\r\n\r\n'
+FORM_TAIL = "\r\n--{}--\r\n"
+REFUSED = "the server does not accept the signature. Is SERVO_TOKEN one of its tokens?"
 
 Json = dict[str, Any]
 Args = argparse.Namespace
@@ -212,6 +235,7 @@ class Api:
         self.url = (os.environ.get("OCTOPOD_URL") or DEFAULT_URL).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise Failure(USAGE, f"OCTOPOD_URL must begin with http:// or https://, and it is {self.url!r}.")
+        self.prefix = ""
         self.authorization = os.environ.get("OCTO_AUTHORIZATION_HEADER", "").strip()
         if not self.authorization.isprintable():
             raise Failure(USAGE, "OCTO_AUTHORIZATION_HEADER must be one line of text.")
@@ -229,6 +253,16 @@ class Api:
         request.headers["Authorization"] = self.authorization.encode()
         return request
 
+    def use_ticket(self, authorization: str) -> None:
+        """From now on, show what the server gave us for one action. Without a login, later commands need it as well."""
+        if not self.authorization:
+            self.prefix = f"OCTO_AUTHORIZATION_HEADER={shlex.quote(authorization)} "
+        self.authorization, self.session.auth = authorization, self.authorize
+
+    def hint(self, command: str) -> str:
+        """A command as the user would have to type it."""
+        return f"{self.prefix}octo {command}"
+
     @contextmanager
     def sentences(self, changing: bool = False) -> Iterator[None]:
         """Turn the exceptions of requests into Failures; `changing` says that the server may have done it already."""
@@ -243,29 +277,34 @@ class Api:
                 sentence += "\nIt may have been accepted all the same; see octo info."
             raise Failure(UNREACHABLE, sentence) from error
 
-    def problem(self, response: "Response") -> Failure:
-        """The Failure that an answer other than 2xx stands for."""
+    def problem(self, response: "Response", signed: bool) -> Failure:
+        """The Failure that an answer other than 2xx stands for; `signed` says that no login was asked for."""
         status = response.status_code
+        if signed and status == 403 and not response.content:
+            return Failure(FORBIDDEN, REFUSED)
         try:
             lines = [clean(response.json()["detail"])]  # it names the fields that are wrong
         except (ValueError, TypeError, KeyError):
             target = f" to {response.headers['Location']}" if "Location" in response.headers else ""
             hint = f"Is OCTOPOD_URL ({self.url}) right? Is there a login in front of it?"
             lines = [f"{status} {response.reason}{target}, and not from Octopod. {hint}"]
-        if status in (401, 403):
+        if status in (401, 403) and not signed:
             verb = "holds credentials that do not suffice." if self.authorization else "is not set."
             lines.append(f"OCTO_AUTHORIZATION_HEADER (the value of the Authorization header) {verb}")
         code = EXIT_CODES.get(status, INVALID if 400 <= status < 500 else UNREACHABLE)
         return Failure(code, "\n".join(lines))
 
-    def send(self, method: str, path: str, timeout: float = POST_TIMEOUT, **options: Any) -> "Response":
+    def send(
+        self, method: str, path: str, timeout: float = POST_TIMEOUT, signed: bool = False, **options: Any
+    ) -> "Response":
         """One request, one answer, never sent twice. Redirects are not followed: a POST would come out as a GET."""
+        url = f"{self.url}{path}" if signed else f"{self.url}/api/v1{path}"
         options |= {"timeout": (CONNECT_TIMEOUT, timeout), "allow_redirects": False}
         with self.sentences(changing=method != "GET"):
-            response = self.session.request(method, f"{self.url}/api/v1{path}", **options)
+            response = self.session.request(method, url, **options)
             if response.status_code < 300:
                 return response
-            raise self.problem(response)
+            raise self.problem(response, signed)
 
     def get(self, path: str, wait: Progress | None = None, **options: Any) -> "Response":
         """GET; during a --wait tried again, less and less often, while the server cannot be reached."""
@@ -281,7 +320,131 @@ class Api:
             pause = min(pause * 2, 10.0)
 
 
+# --- Bundles --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def local_files() -> Iterator[None]:
+    """Turn what the operating system says of files here into a Failure."""
+    try:
+        yield
+    except OSError as error:
+        about = error.filename2 or error.filename or "while packing"
+        raise Failure(USAGE, f"{about}: {error.strerror or error}.") from None
+
+
+def servo_key() -> bytes:
+    """What bundles are signed with and their files encrypted."""
+    key = (os.environ.get("OCTO_SERVO_TOKEN") or os.environ.get("SERVO_TOKEN") or "").strip()
+    if not key:
+        raise Failure(USAGE, "SERVO_TOKEN is not set: the token that the server knows bundles by.")
+    return os.fsencode(key)
+
+
+def part_of_regex(part: re.Match[str]) -> str:
+    """The regular expression for a part of a pattern."""
+    if part["itself"]:
+        return re.escape(part["itself"])
+    if part["of"] is None:
+        return WILDCARDS[part.lastgroup or ""]
+    members = re.sub(r"\\(.)|([^-])", lambda match: re.escape(match[1] or match[2]), part["of"], flags=re.S)
+    return f"(?!/)[{'^' if part['none'] else ''}{members}]"
+
+
+def ignore_pattern(line: str) -> re.Pattern[str]:
+    """What a line of .octoignore is about, as gitignore reads it: paths from `/`, those of directories end in a slash."""
+    pattern, end = line.removesuffix("/"), "/" if line.endswith("/") else "/?"
+    rooted = f"/{pattern.removeprefix('/')}" if "/" in pattern else f"/**/{pattern}"
+    try:
+        return re.compile(GLOB.sub(part_of_regex, rooted) + end, re.S)
+    except re.error:
+        raise Failure(USAGE, f"{IGNORE_FILE}: {line!r} is not understood.") from None
+
+
+def ignore_rules(directory: str) -> list[tuple[bool, re.Pattern[str]]]:
+    """The lines of the directory's .octoignore: whether it is one to pack (!), and the paths that it is about."""
+    try:
+        with open(os.path.join(directory, IGNORE_FILE), encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = [re.sub(r"(?<!\\) +$", "", line.rstrip("\n")) for line in file]
+    except FileNotFoundError:
+        return []
+    rules = [(line.startswith("!"), line.removeprefix("!")) for line in lines if not line.startswith("#")]
+    return [(packed, ignore_pattern(rest)) for packed, rest in rules if rest.strip("/")]
+
+
+def walk(directory: str, rules: list[tuple[bool, re.Pattern[str]]], below: str = "") -> Iterator[str]:
+    """The paths in a directory that are to be packed, always in the same order; those of directories end in a slash."""
+    with os.scandir(os.path.join(directory, below)) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        path = f"{below}{entry.name}" + "/" * entry.is_dir(follow_symlinks=False)
+        packed = next((packed for packed, pattern in reversed(rules) if pattern.fullmatch(f"/{path}")), True)
+        if packed and entry.name not in NEVER_PACKED:
+            yield path
+            if path.endswith("/"):
+                yield from walk(directory, rules, path)
+
+
+def member(directory: str, path: str) -> tarfile.TarInfo:
+    """What the archive says of a file or directory: whose it is stays here. A link in the directory becomes a file."""
+    local, info = os.path.join(directory, path), tarfile.TarInfo(path)
+    inside = os.path.realpath(local).startswith(os.path.join(os.path.realpath(directory), ""))
+    if re.search("[\ud800-\udfff]", path):
+        raise Failure(USAGE, f"the name of {local} is not valid UTF-8.")
+    if path.endswith("/"):
+        info.type = tarfile.DIRTYPE
+    elif not (inside and os.path.isfile(local)):
+        raise Failure(USAGE, f"{local} is neither a file, nor a directory, nor a link to a file in {directory}.")
+    status = os.stat(local)
+    info.size = status.st_size if info.isfile() else 0
+    info.mode = 0o755 if info.isdir() or status.st_mode & 0o100 else 0o644
+    info.mtime = int(status.st_mtime)
+    return info
+
+
+def pack(directory: str, paths: Iterable[str], file: IO[bytes]) -> None:
+    """Write files to a gzipped tar archive. The same files are the same bytes, whoever packs them and when."""
+    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed, tarfile.open(mode="w", fileobj=packed) as archive:
+        for path in paths:
+            info = member(directory, path)
+            if info.isdir():
+                archive.addfile(info)
+                continue
+            with open(os.path.join(directory, path), "rb") as content:
+                archive.addfile(info, content)
+
+
+def packed_paths(directory: str, scripts: Sequence[str]) -> list[str]:
+    """The paths in a directory that are to be packed; the scripts must be among them, encrypted ones too."""
+    paths = list(walk(directory, ignore_rules(directory)))
+    for script in scripts:
+        if "+" in script:
+            raise Failure(USAGE, f"{script}: a + separates scripts, and cannot be part of a name.")
+        if script.endswith("/") or not {script, f"{script}.aes"} & set(paths):
+            raise Failure(USAGE, f"{script} is not a file in {directory}, or its {IGNORE_FILE} leaves it out.")
+    return paths
+
+
+def signatures(key: bytes, archive: IO[bytes], path: str, variables: dict[str, str]) -> dict[str, str]:
+    """The headers that sign the archive, read to its end; and also that it is for this path, these variables and now."""
+    digest, mac = hashlib.sha256(), hmac.new(key, digestmod="sha256")
+    while piece := archive.read(1 << 20):
+        digest.update(piece)
+        mac.update(piece)
+    timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
+    pairs = [f"{name}={value}" for name, value in sorted(variables.items())]
+    message = "\n".join(["octopod-v2", "POST", path, timestamp, nonce, digest.hexdigest(), *pairs])
+    second = hmac.digest(key, message.encode(), "sha256").hex()
+    first = {"X-Signature": f"sha256={mac.hexdigest()}"}
+    return first | {"X-Signature-V2": f"sha256={second}", "X-Timestamp": timestamp, "X-Nonce": nonce}
+
+
 # --- Waiting --------------------------------------------------------------------------------------------------------
+
+
+def title(action: Json) -> str:
+    """What a sentence calls an action."""
+    return f"{action['kind']} of {action['deployment'] or action['scripts']} (action {action['id']})"
 
 
 def watch(api: Api, action_id: int, progress: Progress) -> "Response":
@@ -291,7 +454,7 @@ def watch(api: Api, action_id: int, progress: Progress) -> "Response":
         seconds = min(hold, progress.left())
         reply = api.get(f"/actions/{action_id}", progress, params={"wait": seconds}, timeout=seconds + 10)
         action = body(reply)
-        progress.show(f"{action['kind']} of {action['deployment']} (action {action_id}): {action['state']}")
+        progress.show(f"{title(action)}: {action['state']}")
         if action["finished_at"] or not progress.left():
             return reply
         hold = 1 if action["state"] == "queued" else 30
@@ -308,12 +471,11 @@ def settle(api: Api, name: str, progress: Progress) -> Json:
         time.sleep(min(0.5, progress.left()))
 
 
-def verdict(action: Json, deployment: Json | None, command: str) -> tuple[int, str]:
+def verdict(action: Json, deployment: Json | None, command: str, to_cancel: str) -> tuple[int, str]:
     """The exit code of a --wait and the sentence that goes with it."""
-    name, state = action["deployment"], action["state"]
-    this = f"the {action['kind']} of {name} (action {action['id']})"
+    name, state, this = action["deployment"], action["state"], f"the {title(action)}"
     if not action["finished_at"]:
-        return STILL_RUNNING, f"{this} is still {state}. It goes on; to cancel it: octo cancel -a {action['id']}"
+        return STILL_RUNNING, f"{this} is still {state}. It goes on; to cancel it: {to_cancel}"
     if state != "succeeded":
         code = FAILED if state != "cancelled" else DONE if command == "cancel" else CANCELLED
         return code, f"{this}: {state.replace('_', ' ')}. {action['reason']}"
@@ -328,20 +490,30 @@ def verdict(action: Json, deployment: Json | None, command: str) -> tuple[int, s
     return code, f"{this} did its work, but {name} is {status}: {deployment['status_reason']}"
 
 
+@contextmanager
+def going_on(action_id: int, to_cancel: str, to_look: str) -> Iterator[None]:
+    """Say what to do about an action that goes on without us, whether the user or the network stops us."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint = f"Action {action_id} goes on; to cancel it: {to_cancel}"
+        raise Failure(INTERRUPTED, f"stopped waiting. {hint}") from None
+    except Failure as failure:
+        raise Failure(failure.code, f"{failure}\nHow action {action_id} ends is not known; see {to_look}.") from None
+
+
 def wait(api: Api, args: Args, action_id: int) -> int:
     """Wait for what the command asked for; print how it ended; return the exit code."""
-    progress = Progress(WAIT_TIMEOUT if args.timeout is None else args.timeout)
-    try:
+    progress, to_cancel = (
+        Progress(WAIT_TIMEOUT if args.timeout is None else args.timeout),
+        f"octo cancel -a {action_id}",
+    )
+    with going_on(action_id, to_cancel, "octo info"):
         reply = watch(api, action_id, progress)
         action, deployment = body(reply), None
         if action["state"] == "succeeded" and args.command in GOALS:
             deployment = settle(api, action["deployment"], progress)
-    except KeyboardInterrupt:
-        hint = f"Action {action_id} goes on; to cancel it: octo cancel -a {action_id}"
-        raise Failure(INTERRUPTED, f"stopped waiting. {hint}") from None
-    except Failure as failure:
-        raise Failure(failure.code, f"{failure}\nHow action {action_id} ends is not known; see octo info.") from None
-    code, sentence = verdict(action, deployment, args.command)
+    code, sentence = verdict(action, deployment, args.command, to_cancel)
     say(f"octo: {sentence}")
     if code and action["output_tail"]:
         say("Last lines of its output:\n" + textwrap.indent(action["output_tail"].rstrip(), "  "))
@@ -350,6 +522,35 @@ def wait(api: Api, args: Args, action_id: int) -> int:
     elif deployment and deployment["status"] == "Running" and not code:
         print_links(deployment)
     return code
+
+
+def log_of(api: Api, action_id: int, params: Json, patience: float, as_text: bool, wait: Progress | None = None) -> Any:
+    """What an action's script wrote, piece by piece."""
+    reply = api.get(f"/actions/{action_id}/logs", wait, params=params, stream=True, timeout=patience)
+    reply.encoding = "utf-8"
+    with api.sentences():
+        yield from reply.iter_content(None, decode_unicode=as_text)
+
+
+def log_as_it_comes(api: Api, action_id: int, progress: Progress, as_text: bool) -> Iterator[Any]:
+    """What a run writes, until it has finished or the time is up; a server that goes away only delays it."""
+    seen, params = 0, {"stream": "stdout", "follow": "true"}
+    while progress.left():
+        position, patience = 0, max(1.0, progress.left() / 2)  # half, since every piece starts it afresh
+        try:
+            for piece in log_of(api, action_id, params, patience, as_text, progress):
+                yield piece[max(0, seen - position) :]
+                position += len(piece)
+                seen = max(seen, position)
+                if progress.left() < patience:
+                    break
+            else:
+                if body(api.get(f"/actions/{action_id}", progress))["finished_at"]:
+                    return
+        except Failure as failure:
+            if failure.code != UNREACHABLE:
+                raise
+        time.sleep(0.1)  # a server about to stop does not hold
 
 
 # --- Commands: (api, args) -> exit code -----------------------------------------------------------------------------
@@ -367,13 +568,23 @@ def overrides(args: Args, level: str) -> dict[str, str | None]:
     return dict(pairs)
 
 
+def variables(args: Args) -> dict[str, str]:
+    """The variables of a run, by the names that scripts see. A name may be given only once."""
+    names = [name for name, _ in args.variables]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise Failure(USAGE, f"the variable {twice!r} is given more than once.")
+    return dict(args.variables)
+
+
 def accepted(api: Api, args: Args, reply: "Response", action_id: int) -> int:
     """What follows when the server has accepted an action: wait for it, or say how to follow it."""
     if args.wait:
         return wait(api, args, action_id)
-    name = body(reply).get("deployment") or body(reply)["name"]
-    follow = f"octo status -n {name}, octo logs --follow -a {action_id}"
-    say(f"Asked for the {args.command} of {name}: action {action_id}. Follow it with: {follow}")
+    answer, follow = body(reply), f"octo logs --follow -a {action_id}"
+    name = answer["deployment"] if "deployment" in answer else answer["name"]
+    if name is not None:
+        follow = f"octo status -n {name}, {follow}"
+    say(f"Asked for the {args.command} of {name or answer['scripts']}: action {action_id}. Follow it with: {follow}")
     if args.json:
         return emit(reply.content)
     print(action_id)
@@ -519,14 +730,67 @@ def logs(api: Api, args: Args) -> int:
         return emit(api.get(f"/actions/{action_id}").content)
     params = {"stream": STREAMS[args.log_type], "follow": "true" if args.follow else None}
     patience = FOLLOW_TIMEOUT if args.follow else GET_TIMEOUT
-    reply = api.get(f"/actions/{action_id}/logs", params=params, stream=True, timeout=patience)
-    reply.encoding = "utf-8"
-    with api.sentences():
-        for chunk in reply.iter_content(None, decode_unicode=sys.stdout.isatty()):
-            emit(chunk)
+    for piece in log_of(api, action_id, params, patience, as_text=sys.stdout.isatty()):
+        emit(piece)
     if args.follow:
         say(f"Action {action_id}: {body(api.get(f'/actions/{action_id}'))['state']}.")
     return DONE
+
+
+def run_bundle(api: Api, args: Args) -> int:
+    """Pack a directory, let the server run scripts of it, print what they write; exit by how it ends."""
+    reply = send_bundle(api, args, servo_key(), variables(args))
+    answer = body(reply)
+    if "log" in answer:  # it is over, or was not even begun
+        emit(reply.content if args.json else "".join(f"{line}\n" for line in reply.json()["log"]))
+        return DONE if answer["ok"] else FAILED
+    api.use_ticket(answer["authorization"])
+    if not args.detach:
+        return follow_run(api, args, answer["run"])
+    to_follow = api.hint(f"logs --follow -a {answer['run']}")
+    say(f"Asked for the run of {'+'.join(args.scripts)}: action {answer['run']}. Follow it with: {to_follow}")
+    return emit(reply.content if args.json else f"{answer['run']}\n")
+
+
+def send_bundle(api: Api, args: Args, key: bytes, variables: dict[str, str]) -> "Response":
+    """Pack, sign and upload, by way of a file and not of memory; the server's answer."""
+    path, boundary = f"/run/{'+'.join(args.scripts)}", secrets.token_hex(16)
+    with local_files(), tempfile.TemporaryFile() as form:
+        start = form.write(FORM_HEAD.format(boundary).encode())
+        pack(args.directory, packed_paths(args.directory, args.scripts), form)
+        form.seek(start)
+        headers = FORM_HEADERS | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        headers |= signatures(key, form, path, variables)
+        headers |= {f"X-Var-{name.replace('_', '-')}": value.encode() for name, value in variables.items()}
+        form.write(FORM_TAIL.format(boundary).encode())
+        form.seek(0)
+        return api.send("POST", quote(path, safe="/+"), signed=True, data=form, headers=headers)
+
+
+def log_lines(text: str, action: Json) -> list[str]:
+    """The log of a run as the server would answer with it: the last line says why it failed."""
+    lines, reason = text.removesuffix("\n").split("\n") if text else [], f"failure ({action['reason']})"
+    if action["state"] == "succeeded" or not action["finished_at"] or (lines and lines[-1].endswith(reason)):
+        return lines
+    return [*lines, reason]
+
+
+def follow_run(api: Api, args: Args, action_id: int) -> int:
+    """Print the log of a run as it comes, and how it ended; return the exit code."""
+    progress = Progress(FOLLOW_TIMEOUT if args.timeout is None else args.timeout)
+    to_cancel, kept = api.hint(f"cancel -a {action_id}"), []
+    with going_on(action_id, to_cancel, api.hint(f"logs -a {action_id}")):
+        for piece in log_as_it_comes(api, action_id, progress, as_text=args.json or sys.stdout.isatty()):
+            if args.json:
+                kept.append(piece)
+            else:
+                emit(piece)
+        action = body(api.get(f"/actions/{action_id}", progress))
+    code, sentence = verdict(action, None, args.command, to_cancel)
+    say(f"octo: {sentence}")
+    if args.json:
+        emit(json.dumps({"ok": int(code == DONE), "log": log_lines("".join(kept), action)}) + "\n")
+    return code
 
 
 def version(api: Api, args: Args) -> int:
@@ -562,6 +826,16 @@ def parse_pair(text: str) -> tuple[str, str]:
     return key.strip(), value
 
 
+def parse_variable(text: str) -> tuple[str, str]:
+    """KEY:VALUE, split at the first colon: the name that scripts see, and the value. Both must fit into a header."""
+    key, colon, value = text.partition(":")
+    if not colon or not HEADER_NAME.fullmatch(key):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY:VALUE")
+    if not HEADER_VALUE.fullmatch(value) or value != value.strip(" \t"):
+        raise argparse.ArgumentTypeError(f"the value of {key} has line breaks or blanks around it; put it into a file")
+    return key.upper().replace("-", "_"), value
+
+
 def parse_duration(text: str) -> int:
     """Seconds in 90, 90s, 5m or 1h."""
     match = re.fullmatch(r"(\d{1,6})([smh]?)", text, re.ASCII)
@@ -577,6 +851,7 @@ WORD: Json = {"type": parse_word}
 DURATION: Json = {"type": parse_duration, "metavar": "DURATION"}
 KEYS: Json = {"action": "append", "default": [], "metavar": "K", "type": parse_word}
 PAIRS = KEYS | {"metavar": "K=V", "type": parse_pair}
+VARIABLES = KEYS | {"metavar": "K:V", "type": parse_variable}
 UNSET_APP = "-E --unset-app-config --unset-app-env-override"
 UNSET_DEPLOYMENT = "-O --unset-deployment-config --unset-deployment-override"
 OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help, what else add_argument should know
@@ -590,7 +865,7 @@ OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help
     "remove_application": ("--remove-app-config", "take an application default away", KEYS),
     "remove_deployment": ("--remove-deployment-config", "take a deployment default away", KEYS),
     "wait": ("--wait", "wait for the outcome; the exit code tells it", FLAG),
-    "timeout": ("--timeout", "for how long to --wait: 90, 90s, 5m, 1h (default 30m)", DURATION),
+    "timeout": ("--timeout", "for how long to wait: 90, 90s, 5m, 1h (default 30m; run: 1h)", DURATION),
     "yes": ("-y --yes", "do not ask", FLAG),
     "archived": ("--archived", "without, only, or with archived ones (default all)", ARCHIVED),
     "status": ("--status", "only those with this status", {}),
@@ -600,6 +875,10 @@ OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help
     "log_type": ("-l --log-type", "which output (default all)", {"choices": STREAMS, "default": "all"}),
     "follow": ("-f --follow", "go on until the action has finished", FLAG),
     "check": ("--check", "run the check now", FLAG),
+    "directory": ("", "the directory to upload", {"metavar": "DIR"}),
+    "scripts": ("", "a file in DIR; they run in this order until one fails", {"metavar": "SCRIPT", "nargs": "+"}),
+    "variables": ("-v --variable", "an environment variable of the scripts", VARIABLES),
+    "detach": ("--detach", "do not wait, print the id of the run", FLAG),
 }
 
 UNSET = "unset_application unset_deployment"
@@ -617,6 +896,11 @@ COMMANDS: dict[str, tuple[Callable[[Api, Args], int], str, str]] = {  # what run
     "status": (status, "name! check", "print a deployment's status; exit 0 if it is Running, else 1"),
     "config": (config, "name set_deployment tag", "show a deployment's configuration; without -n, defaults and keys"),
     "cancel": (cancel, "action name wait timeout", "stop an unfinished action"),
+    "run": (
+        run_bundle,
+        "directory scripts variables detach timeout",
+        "upload a directory, sign it and run scripts of it",
+    ),
     "version": (version, "", "print the versions of octo and of the server"),
 }
 EPILOG = f"""\
@@ -624,6 +908,7 @@ environment:
   OCTOPOD_URL                the server (default {DEFAULT_URL})
   OCTO_AUTHORIZATION_HEADER  value of the Authorization header; not needed by a server without logins
   OCTO_TAG_KEY               the deployment override that --tag sets (default tag)
+  SERVO_TOKEN                what run signs with; OCTO_SERVO_TOKEN comes before it
 
 exit codes:
   0 done  1 the action failed  2 usage  3 not found  4 not authorised  5 conflict  6 invalid
@@ -635,6 +920,7 @@ examples:
   octo list --status Running --names
   octo logs -n orange --follow
   octo config -o size=big
+  octo run ci deploy.py test.py -v TARGET:qa
 
 octo COMMAND --help shows the options of a command."""
 
@@ -671,8 +957,10 @@ def check_arguments(argv: Sequence[str], args: Args) -> None:
         raise Failure(USAGE, f"{args.command} needs either -a ID or -n NAME.")
     if args.command == "config" and args.name and (args.set_deployment or args.tag):
         raise Failure(USAGE, "-o and -t are for defaults; they do not go with -n.")
-    if getattr(args, "timeout", None) is not None and not args.wait:
+    if getattr(args, "timeout", None) is not None and not getattr(args, "wait", True):
         raise Failure(USAGE, "--timeout needs --wait.")
+    if args.command == "run" and args.detach and args.timeout is not None:
+        raise Failure(USAGE, "--timeout does not go with --detach, which waits for nothing.")
 
 
 def confirm(args: Args) -> None:
