@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["requests"]
+# dependencies = ["requests", "cryptography"]
 # ///
 """octo, the command line of Octopod: create, inspect and manage deployments.
 
@@ -9,6 +9,7 @@ stdout is data, stderr is talk, the exit codes are in EPILOG. One file; of the s
 """
 
 import argparse
+import base64
 import gzip
 import hashlib
 import hmac
@@ -19,6 +20,7 @@ import re
 import secrets
 import shlex
 import shutil
+import stat
 import sys
 import tarfile
 import tempfile
@@ -27,7 +29,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import zip_longest
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
@@ -60,6 +62,7 @@ HOSTILE = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
 
+OPENSSL, OURS = b"Salted__", b"Octopod1"  # how .aes files begin
 IGNORE_FILE = ".octoignore"
 NEVER_PACKED = (IGNORE_FILE, ".git")
 # The parts of a pattern in .octoignore, and the regular expressions that those without characters stand for.
@@ -439,6 +442,120 @@ def signatures(key: bytes, archive: IO[bytes], path: str, variables: dict[str, s
     return first | {"X-Signature-V2": f"sha256={second}", "X-Timestamp": timestamp, "X-Nonce": nonce}
 
 
+# --- Encrypted files ------------------------------------------------------------------------------------------------
+
+
+def bytes_to_key(digest: str, key: bytes, salt: bytes) -> bytes:
+    """Key and IV as EVP_BytesToKey of OpenSSL makes them, in one round."""
+    blocks = [b""]
+    while sum(map(len, blocks)) < 48:
+        blocks.append(hashlib.new(digest, blocks[-1] + key + salt, usedforsecurity=False).digest())
+    return b"".join(blocks)[:48]
+
+
+def pbkdf2(key: bytes, salt: bytes) -> bytes:
+    """Key and IV as `openssl enc -pbkdf2` makes them."""
+    return hashlib.pbkdf2_hmac("sha256", key, salt, 10_000, 48)
+
+
+# What openssl enc does by default before 1.1.0, since then, and when told -pbkdf2; a file does not say by which it was made.
+DERIVATIONS = (partial(bytes_to_key, "md5"), partial(bytes_to_key, "sha256"), pbkdf2)
+
+
+def cbc(derived: bytes) -> Any:
+    """AES-256-CBC with a derived key and IV."""
+    ciphers = needed("cryptography.hazmat.primitives.ciphers")
+    return ciphers.Cipher(ciphers.algorithms.AES(derived[:32]), ciphers.modes.CBC(derived[32:]))
+
+
+def gcm(key: bytes, salt: bytes) -> Any:
+    """AES-256-GCM with a key that is expensive to guess."""
+    derived = hashlib.scrypt(key, salt=salt, n=1 << 15, r=8, p=1, maxmem=64 << 20, dklen=32)
+    return needed("cryptography.hazmat.primitives.ciphers.aead").AESGCM(derived)
+
+
+def encrypted(plain: bytes, key: bytes) -> bytes:
+    """The content of an .aes file, in base64 as all of them are."""
+    head = OURS + os.urandom(16 + 12)
+    return armoured(head + gcm(key, head[8:24]).encrypt(head[24:], plain, head))
+
+
+def encrypted_openssl(plain: bytes, key: bytes) -> bytes:
+    """The same, such that `openssl enc -d -base64 -aes-256-cbc -k KEY` can read it."""
+    padded = plain + bytes([16 - len(plain) % 16]) * (16 - len(plain) % 16)
+    data = b""
+    while not data or decrypted_openssl(data, key) != plain:  # seldom, another derivation seems to fit
+        head = OPENSSL + os.urandom(8)
+        encryptor = cbc(bytes_to_key("sha256", key, head[8:])).encryptor()
+        data = head + encryptor.update(padded) + encryptor.finalize()
+    return armoured(data)
+
+
+def armoured(data: bytes) -> bytes:
+    """In lines of base64."""
+    text = base64.b64encode(data)
+    return b"".join(text[i : i + 64] + b"\n" for i in range(0, len(text), 64))
+
+
+def without_armour(content: bytes) -> bytes:
+    """The bytes of an .aes file, which may be in base64. Raises ValueError if they do not begin as they should."""
+    bare = b"".join(content.split())
+    try:
+        data = content if content.startswith((OPENSSL, OURS)) else base64.b64decode(bare, validate=True)
+    except ValueError:
+        data = b""
+    if not data.startswith((OPENSSL, OURS)):
+        raise ValueError("it was made neither by octo encrypt nor by openssl enc")
+    return data
+
+
+def decrypted(content: bytes, key: bytes) -> bytes:
+    """What was encrypted, in either format. Raises ValueError if it cannot be told."""
+    data = without_armour(content)
+    if data.startswith(OPENSSL):
+        return decrypted_openssl(data, key)
+    try:
+        return gcm(key, data[8:24]).decrypt(data[24:36], data[36:], data[:36])
+    except needed("cryptography.exceptions").InvalidTag:
+        raise ValueError("SERVO_TOKEN is not its key, or somebody changed it") from None
+
+
+def decrypted_openssl(data: bytes, key: bytes) -> bytes:
+    """What `openssl enc` encrypted. Padding is all that tells a right key; if several seem right, text is preferred."""
+    if len(data) < 32 or len(data) % 16:
+        raise ValueError("it is cut off")
+    found = []
+    for derive in DERIVATIONS:
+        decryptor = cbc(derive(key, data[8:16])).decryptor()
+        padded = decryptor.update(data[16:]) + decryptor.finalize()
+        if padded[-1] in range(1, 17) and padded.endswith(padded[-1:] * padded[-1]):
+            found.append(padded[: -padded[-1]])
+    if not found:
+        raise ValueError("SERVO_TOKEN is not its key")
+    return next(filter(is_text, found), found[0])
+
+
+def is_text(data: bytes) -> bool:
+    """Whether it is UTF-8."""
+    try:
+        return data.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def write(path: str, content: bytes, mode: int) -> None:
+    """Write a file at once: nobody sees half of it, not even somebody whom the mode lets read it."""
+    descriptor, new = tempfile.mkstemp(prefix=".octo-", dir=os.path.dirname(path) or ".")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(new, mode)
+        os.replace(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+
+
 # --- Waiting --------------------------------------------------------------------------------------------------------
 
 
@@ -793,6 +910,37 @@ def follow_run(api: Api, args: Args, action_id: int) -> int:
     return code
 
 
+def encrypt(api: Api, args: Args) -> int:
+    """Encrypt files for bundles, as FILE.aes, readable by whoever may read FILE; print their names."""
+    key, written = servo_key(), []
+    for path in args.files:
+        with local_files(), open(path, "rb") as file:
+            content = (encrypted_openssl if args.openssl else encrypted)(file.read(), key)
+            write(f"{path}.aes", content, stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        written.append(f"{path}.aes")
+    return tell_written(args, written)
+
+
+def decrypt(api: Api, args: Args) -> int:
+    """Decrypt FILE.aes to FILE, readable by the user alone; print the names. Nothing is written unless all fit."""
+    key, plain = servo_key(), {}
+    for path in args.files:
+        with local_files(), open(path, "rb") as file:
+            try:
+                plain[path.removesuffix(".aes")] = decrypted(file.read(), key)
+            except ValueError as error:
+                raise Failure(INVALID, f"cannot decrypt {path}: {error}.") from None
+    for path, content in plain.items():
+        with local_files():
+            write(path, content, 0o600)
+    return tell_written(args, list(plain))
+
+
+def tell_written(args: Args, paths: list[str]) -> int:
+    """Print the names of files that were written."""
+    return emit(json.dumps({"files": paths}) + "\n" if args.json else "".join(f"{path}\n" for path in paths))
+
+
 def version(api: Api, args: Args) -> int:
     """Print the version of octo and, if it answers, of the server; exit 0 either way."""
     server: Json | None = None
@@ -878,6 +1026,8 @@ OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help
     "directory": ("", "the directory to upload", {"metavar": "DIR"}),
     "scripts": ("", "a file in DIR; they run in this order until one fails", {"metavar": "SCRIPT", "nargs": "+"}),
     "variables": ("-v --variable", "an environment variable of the scripts", VARIABLES),
+    "files": ("", "a file", {"metavar": "FILE", "nargs": "+"}),
+    "openssl": ("--openssl", "in the format of openssl enc, which does not notice changes", FLAG),
     "detach": ("--detach", "do not wait, print the id of the run", FLAG),
 }
 
@@ -901,6 +1051,8 @@ COMMANDS: dict[str, tuple[Callable[[Api, Args], int], str, str]] = {  # what run
         "directory scripts variables detach timeout",
         "upload a directory, sign it and run scripts of it",
     ),
+    "encrypt": (encrypt, "files openssl", "encrypt files of a bundle, as FILE.aes"),
+    "decrypt": (decrypt, "files yes", "decrypt FILE.aes to FILE"),
     "version": (version, "", "print the versions of octo and of the server"),
 }
 EPILOG = f"""\
@@ -908,7 +1060,7 @@ environment:
   OCTOPOD_URL                the server (default {DEFAULT_URL})
   OCTO_AUTHORIZATION_HEADER  value of the Authorization header; not needed by a server without logins
   OCTO_TAG_KEY               the deployment override that --tag sets (default tag)
-  SERVO_TOKEN                what run signs with; OCTO_SERVO_TOKEN comes before it
+  SERVO_TOKEN                run signs with it, encrypt and decrypt use it; OCTO_SERVO_TOKEN comes before it
 
 exit codes:
   0 done  1 the action failed  2 usage  3 not found  4 not authorised  5 conflict  6 invalid
@@ -959,17 +1111,26 @@ def check_arguments(argv: Sequence[str], args: Args) -> None:
         raise Failure(USAGE, "-o and -t are for defaults; they do not go with -n.")
     if getattr(args, "timeout", None) is not None and not getattr(args, "wait", True):
         raise Failure(USAGE, "--timeout needs --wait.")
+    for file in getattr(args, "files", []):
+        if (os.path.splitext(file)[1] == ".aes") != (args.command == "decrypt"):
+            raise Failure(USAGE, f"{file}: decrypt takes files that end in .aes, and encrypt those that do not.")
     if args.command == "run" and args.detach and args.timeout is not None:
         raise Failure(USAGE, "--timeout does not go with --detach, which waits for nothing.")
 
 
 def confirm(args: Args) -> None:
-    """On a terminal, let the user type the name before what cannot be undone; elsewhere (CI) there is nobody to ask."""
+    """On a terminal, ask before what cannot be undone; elsewhere (CI) there is nobody to ask."""
     if getattr(args, "yes", True) or not sys.stdin.isatty():
         return
-    print(f"This cannot be undone. Type {args.name} to {args.command} it: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != args.name:
-        raise Failure(USAGE, "that is not its name; nothing was done.")
+    question, answer = "", "yes"
+    if args.command != "decrypt":
+        question, answer = f"This cannot be undone. Type {args.name} to {args.command} it: ", args.name
+    elif there := [path for path in (file.removesuffix(".aes") for file in args.files) if os.path.lexists(path)]:
+        question = f"This overwrites {', '.join(there)}. Type yes to go on: "
+    if question:
+        print(question, end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip() != answer:
+            raise Failure(USAGE, f"that is not {answer}; nothing was done.")
 
 
 def run(argv: Sequence[str]) -> int:

@@ -767,7 +767,7 @@ def test_yes_answers_beforehand(server, octo, name, command):
 # --- Help and documentation -----------------------------------------------------------------------------------------
 
 COMMANDS = ["create", "list", "info", "update", "archive", "restore", "cleanup", "delete"]
-COMMANDS += ["logs", "status", "config", "cancel", "run", "version"]
+COMMANDS += ["logs", "status", "config", "cancel", "run", "encrypt", "decrypt", "version"]
 
 
 def helped(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""`octo run`: what is packed and signed, what is printed, and how it is exited.
+"""`octo run`, `encrypt`, `decrypt` and `token`: what is packed and signed, what is printed, and how it is exited.
 
 What the CLI uploads is judged by those who have to read it: the server's own modules, GNU tar and openssl.
 """
@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +23,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from bundling import Client, pack, second_signature, waits_at
-from conftest import ROOT, Gate, Server, numbers
+from conftest import ROOT, Gate, Server, free_port, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import Octo, Outcome, answering, nobody, on_sqlite  # noqa: F401
 from werkzeug.formparser import parse_form_data
 
 import cli
-from octopod.bundle import signature
+from octopod.bundle import aes, signature
 from octopod.bundle.archive import Limits, unpack
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference to the CLI
@@ -367,6 +368,13 @@ USAGE = [
     RUN + " --detach --timeout 1h",
     RUN + " --timeout soon",
     RUN + " --wait",
+    "encrypt",
+    "encrypt {bundle}/missing",
+    "encrypt {bundle}",
+    "encrypt {bundle}/a.py {bundle}/b.aes",
+    "decrypt {bundle}/a.py",
+    "decrypt {bundle}/.aes",
+    "decrypt {bundle}/missing.aes",
 ]
 
 
@@ -379,9 +387,10 @@ def test_wrong_usage_is_2_before_anything_is_sent(nobody, bundle, arguments):  #
     code, out, err = nobody(*given, SERVO_TOKEN=KEY)
     assert (code, out) == (2, "")
     assert "octo" in err and "Traceback" not in err
+    assert not list(bundle.glob("*.py.aes"))
 
 
-@pytest.mark.parametrize("command", ["run {} a.py"])
+@pytest.mark.parametrize("command", ["run {} a.py", "encrypt {}/a.py", "decrypt {}/a.py.aes"])
 @pytest.mark.parametrize("environment", [{}, {"SERVO_TOKEN": " \n"}], ids=["unset", "blank"])
 def test_missing_token_is_2_and_names_the_variable(nobody, bundle, command, environment):  # noqa: F811
     nobody.environment.pop("SERVO_TOKEN", None)
@@ -516,6 +525,18 @@ def test_last_bytes_of_a_value_are_not_taken_for_blanks(client, bundle, value):
     code, out, err = client("run", str(bundle), "a.py", "-v", f"A:{value}")
     assert code == 0, err
     assert ascii(value) in out
+
+
+def test_encrypted_files_are_clear_to_the_scripts(client, bundle):
+    put(bundle / "a.py", "print(open('password').read())")
+    put(bundle / "password", "open sesame")
+    put(bundle / "other", "of openssl")
+    assert client("encrypt", str(bundle / "password")).code == 0
+    assert client("encrypt", str(bundle / "a.py"), str(bundle / "other"), "--openssl").code == 0
+    for name in ("password", "a.py", "other"):
+        (bundle / name).unlink()
+    out = client("run", str(bundle), "a.py").out
+    assert {"decrypted a.py.aes", "decrypted other.aes", "decrypted password.aes", "open sesame"} <= set(log_of(out))
 
 
 def test_failed_script_is_1_and_the_log_says_why(client, bundle):
@@ -698,3 +719,166 @@ def test_nothing_is_said_when_nobody_reads_on(client, bundle):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+# --- Encrypted files ------------------------------------------------------------------------------------------------
+
+TEXT = "password: gehäim\n" * 40
+OPENSSL = ["openssl", "enc", "-base64", "-aes-256-cbc", "-k", KEY]
+
+
+@pytest.fixture
+def plain(bundle: Path) -> Path:
+    return put(bundle / "plain.yml", TEXT, 0o640)
+
+
+@pytest.fixture
+def vault() -> Octo:
+    """The CLI with a token and without a server."""
+    return Octo(f"http://127.0.0.1:{free_port()}", SERVO_TOKEN=KEY)
+
+
+def openssl(*options: str, given: bytes) -> bytes:
+    return subprocess.run([*OPENSSL, *options], input=given, check=True, stdout=-1, stderr=-1).stdout
+
+
+@pytest.mark.parametrize("flags", [[], ["--openssl"]], ids=["ours", "openssl"])
+@pytest.mark.parametrize("size", [0, 15, 16, 17, 100_000])
+def test_what_is_encrypted_the_server_and_we_decrypt(vault, plain, flags, size):
+    plain.write_bytes(content := os.urandom(size))
+    code, out, err = vault("encrypt", str(plain), *flags)
+    assert (code, out, err) == (0, f"{plain}.aes\n", "")
+    assert aes.decrypt(Path(f"{plain}.aes").read_bytes(), KEY) == content
+    plain.unlink()
+    assert vault("decrypt", f"{plain}.aes") == (0, f"{plain}\n", "")
+    assert plain.read_bytes() == content
+
+
+def test_content_that_another_derivation_seems_to_fit_is_not_written(vault, bundle):
+    """One in a hundred would be, since nothing but padding tells, and this is no text."""
+    files = [bundle / f"{number}" for number in range(400)]
+    for file in files:
+        file.write_bytes(bytes(range(128, 144)))
+    assert vault("encrypt", "--openssl", *map(str, files)).code == 0
+    encrypted = [Path(f"{file}.aes").read_bytes() for file in files]
+    assert {aes.decrypt(content, KEY) for content in encrypted} == {bytes(range(128, 144))}
+
+
+@pytest.mark.parametrize("encrypt", [aes.encrypt, aes.encrypt_openssl])
+def test_what_the_server_encrypts_we_decrypt(vault, plain, encrypt):
+    Path(f"{plain}.aes").write_bytes(encrypt(b"from the server", KEY))
+    assert vault("decrypt", f"{plain}.aes").code == 0
+    assert plain.read_bytes() == b"from the server"
+
+
+def test_openssl_decrypts_what_is_encrypted_for_it(vault, plain):
+    assert vault("encrypt", "--openssl", str(plain)).code == 0
+    assert openssl("-d", given=Path(f"{plain}.aes").read_bytes()).decode() == TEXT
+
+
+@pytest.mark.parametrize("options", [[], ["-md", "md5"], ["-md", "sha256"], ["-pbkdf2"]], ids=" ".join)
+def test_what_openssl_encrypts_we_decrypt(vault, plain, options):
+    Path(f"{plain}.aes").write_bytes(openssl("-e", *options, given=TEXT.encode()))
+    plain.unlink()
+    assert vault("decrypt", f"{plain}.aes").code == 0
+    assert plain.read_text() == TEXT
+
+
+@pytest.mark.parametrize("flags", [[], ["--openssl"]], ids=["ours", "openssl"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b"\n", b""),
+        lambda text: text.rstrip(b"\n"),
+        lambda text: subprocess.run(["base64", "-d"], input=text, check=True, capture_output=True).stdout,
+    ],
+    ids=["CRLF", "one line", "no final newline", "binary"],
+)
+def test_other_ways_to_write_an_encrypted_file_down_are_understood(vault, plain, flags, changed):
+    vault("encrypt", str(plain), *flags)
+    encrypted = Path(f"{plain}.aes")
+    assert max(map(len, encrypted.read_bytes().split(b"\n"))) == 64
+    encrypted.write_bytes(changed(encrypted.read_bytes()))
+    plain.unlink()
+    assert vault("decrypt", str(encrypted)).code == 0
+    assert plain.read_text() == TEXT
+
+
+def test_many_files_are_all_decrypted_or_none(vault, bundle, plain):
+    other = put(bundle / "other", "other")
+    names = [f"{plain}.aes", f"{other}.aes"]
+    assert vault("encrypt", str(plain), str(other)).out.split() == names
+    assert json.loads(vault("decrypt", *names, "--json").out) == {"files": [str(plain), str(other)]}
+    put(Path(names[1]), "U2FsdGVk\n")
+    plain.unlink()
+    code, out, err = vault("decrypt", *names)
+    assert (code, out) == (6, "")
+    assert "cannot decrypt" in err and names[1] in err
+    assert not plain.exists()
+
+
+def tampered(content: bytes) -> bytes:
+    return content[:80] + (b"A" if content[80:81] != b"A" else b"B") + content[81:]
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        ("another key", lambda content: content),
+        (KEY, tampered),
+        (KEY, lambda content: content[:64]),
+        (KEY, lambda content: content[:10]),
+        (KEY, lambda content: b"*" + content),
+        (KEY, lambda _: b""),
+        (KEY, lambda _: b"plain text"),
+    ],
+    ids=["other key", "tampered", "cut", "cut short", "not base64", "empty", "plain"],
+)
+def test_what_cannot_be_decrypted_is_6_and_writes_nothing(vault, bundle, plain, key, changed):
+    vault("encrypt", str(plain))
+    encrypted, before = Path(f"{plain}.aes"), plain.read_text()
+    encrypted.write_bytes(changed(encrypted.read_bytes()))
+    code, out, err = vault("decrypt", str(encrypted), SERVO_TOKEN=key)
+    assert (code, out) == (6, "")
+    assert str(encrypted) in err and "Traceback" not in err
+    assert plain.read_text() == before
+    assert {path.name for path in bundle.iterdir()} == {"a.py", "plain.yml", "plain.yml.aes"}
+
+
+def test_decrypted_file_is_the_users_alone_and_encrypted_one_as_open_as_before(vault, plain):
+    vault("encrypt", str(plain))
+    encrypted = Path(f"{plain}.aes")
+    assert encrypted.stat().st_mode & 0o777 == 0o640
+    opened = plain.open()
+    assert vault("decrypt", str(encrypted)).code == 0
+    assert plain.stat().st_mode & 0o777 == 0o600
+    assert plain.stat().st_ino != os.fstat(opened.fileno()).st_ino, "not put in place at once"
+    opened.close()
+
+
+def test_overwriting_is_asked_for_on_a_terminal(vault, plain):
+    vault("encrypt", str(plain))
+    plain.write_text("mine")
+    code, shown = vault.on_terminal("decrypt", f"{plain}.aes", typed="no\n")
+    assert (code, plain.read_text()) == (2, "mine")
+    assert "overwrites" in shown
+    assert vault.on_terminal("decrypt", f"{plain}.aes", typed="yes\n")[0] == 0
+    assert plain.read_text() == TEXT
+    assert "overwrites" not in vault.on_terminal("decrypt", "--yes", f"{plain}.aes")[1]
+    plain.unlink()
+    assert "overwrites" not in vault.on_terminal("decrypt", f"{plain}.aes")[1]
+
+
+def test_without_cryptography_it_says_how_to_get_it(tmp_path, plain):
+    alone = shutil.copy(ROOT / "cli.py", tmp_path)
+    command = [sys.executable, "-I", "-S", alone, "encrypt", str(plain)]
+    ended = subprocess.run(command, env={"SERVO_TOKEN": KEY}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "pip install cryptography" in ended.stderr
+
+
+def test_encrypting_needs_neither_a_server_nor_requests(tmp_path, plain):
+    put(tmp_path / "without/requests.py", "raise ImportError")
+    ended = Octo("", PYTHONPATH=str(tmp_path / "without"), SERVO_TOKEN=KEY)("encrypt", str(plain))
+    assert ended == (0, f"{plain}.aes\n", "")
