@@ -941,6 +941,49 @@ def tell_written(args: Args, paths: list[str]) -> int:
     return emit(json.dumps({"files": paths}) + "\n" if args.json else "".join(f"{path}\n" for path in paths))
 
 
+def list_tokens(api: Api, args: Args) -> int:
+    """List the tokens that sign bundles, without the tokens themselves."""
+    reply = api.get("/tokens")
+    if args.json:
+        return emit(reply.content)
+    rows = []
+    for token in body(reply)["items"]:
+        limits = [" ".join(token[limit]) or "all" for limit in ("scripts", "deployments")]
+        times = [moment(token[when]) for when in ("last_used_at", "expires_at")]
+        rows.append((token["name"], token["role"], *limits, *times))
+    table("", ("NAME", "ROLE", "SCRIPTS", "DEPLOYMENTS", "LAST USED", "EXPIRES"), rows)
+    return DONE
+
+
+def create_token(api: Api, args: Args) -> int:
+    """Create a token and print it."""
+    limits = {"scripts": args.only_scripts, "deployments": args.only_deployments}
+    return show_token(api.send("POST", "/tokens", json={"name": args.token, "role": args.role, **limits}), args)
+
+
+def rotate_token(api: Api, args: Args) -> int:
+    """Replace a token and print the new one; the old one stays good for the overlap."""
+    return show_token(api.send("POST", f"{token_path(args)}/rotate", json={"overlap": args.overlap}), args)
+
+
+def remove_token(api: Api, args: Args) -> int:
+    """Remove a token."""
+    api.send("DELETE", token_path(args))
+    say(f"Removed {args.token}: what it signs is refused from now on.")
+    return DONE
+
+
+def token_path(args: Args) -> str:
+    """The API's path of the token that the arguments name."""
+    return f"/tokens/{quote(args.token, safe='')}"
+
+
+def show_token(reply: "Response", args: Args) -> int:
+    """Print a new token, and say what it is."""
+    say(f"The token {args.token}, for SERVO_TOKEN. It is shown only now; who has it can run scripts on the server.")
+    return emit(reply.content if args.json else f"{body(reply)['token']}\n")
+
+
 def version(api: Api, args: Args) -> int:
     """Print the version of octo and, if it answers, of the server; exit 0 either way."""
     server: Json | None = None
@@ -999,6 +1042,7 @@ WORD: Json = {"type": parse_word}
 DURATION: Json = {"type": parse_duration, "metavar": "DURATION"}
 KEYS: Json = {"action": "append", "default": [], "metavar": "K", "type": parse_word}
 PAIRS = KEYS | {"metavar": "K=V", "type": parse_pair}
+GLOBS = KEYS | {"metavar": "GLOB"}
 VARIABLES = KEYS | {"metavar": "K:V", "type": parse_variable}
 UNSET_APP = "-E --unset-app-config --unset-app-env-override"
 UNSET_DEPLOYMENT = "-O --unset-deployment-config --unset-deployment-override"
@@ -1028,6 +1072,11 @@ OPTIONS: dict[str, tuple[str, str, Json]] = {  # flags (none: by position), help
     "variables": ("-v --variable", "an environment variable of the scripts", VARIABLES),
     "files": ("", "a file", {"metavar": "FILE", "nargs": "+"}),
     "openssl": ("--openssl", "in the format of openssl enc, which does not notice changes", FLAG),
+    "token": ("", "the token's name", WORD | {"metavar": "NAME"}),
+    "role": ("--role", "what its scripts may do (default user)", {"choices": ("user", "admin"), "default": "user"}),
+    "only_scripts": ("--scripts", "run only scripts whose names fit (default all)", GLOBS),
+    "only_deployments": ("--deployments", "touch only deployments whose names fit (default all)", GLOBS),
+    "overlap": ("--overlap", "how long the old one stays good: 90s, 5m, 1h (default 1h)", DURATION | {"default": 3600}),
     "detach": ("--detach", "do not wait, print the id of the run", FLAG),
 }
 
@@ -1053,8 +1102,13 @@ COMMANDS: dict[str, tuple[Callable[[Api, Args], int], str, str]] = {  # what run
     ),
     "encrypt": (encrypt, "files openssl", "encrypt files of a bundle, as FILE.aes"),
     "decrypt": (decrypt, "files yes", "decrypt FILE.aes to FILE"),
+    "token list": (list_tokens, "", "list the tokens that sign bundles"),
+    "token create": (create_token, "token role only_scripts only_deployments", "create a token and print it"),
+    "token rotate": (rotate_token, "token overlap", "replace a token and print the new one"),
+    "token remove": (remove_token, "token", "refuse a token from now on"),
     "version": (version, "", "print the versions of octo and of the server"),
 }
+GROUPS = {"token": "manage the tokens that sign bundles"}
 EPILOG = f"""\
 environment:
   OCTOPOD_URL                the server (default {DEFAULT_URL})
@@ -1084,9 +1138,15 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--no-color", action="store_true", help="no colours (as with NO_COLOR set)")
     shape: Json = {"parents": [common], "formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     top = argparse.ArgumentParser("octo", description="Manage the deployments of Octopod.", epilog=EPILOG, **shape)
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    placed: Json = {"dest": "command", "metavar": "COMMAND", "required": True}
+    groups = {"": top.add_subparsers(**placed)}
     for name, (_, options, about) in COMMANDS.items():
-        command = commands.add_parser(name, help=about, description=about, **shape)
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            parent = groups[""].add_parser(group, help=GROUPS[group], description=GROUPS[group], **shape)
+            groups[group] = parent.add_subparsers(**placed)
+        command = groups[group].add_parser(word, help=about, description=about, **shape)
+        command.set_defaults(command=name)
         for option in options.split():
             add_option(command, option.rstrip("!"), required=option.endswith("!"))
     return top

@@ -767,7 +767,8 @@ def test_yes_answers_beforehand(server, octo, name, command):
 # --- Help and documentation -----------------------------------------------------------------------------------------
 
 COMMANDS = ["create", "list", "info", "update", "archive", "restore", "cleanup", "delete"]
-COMMANDS += ["logs", "status", "config", "cancel", "run", "encrypt", "decrypt", "version"]
+COMMANDS += ["logs", "status", "config", "cancel", "run", "encrypt", "decrypt", "token", "version"]
+TOKEN_COMMANDS = ["token list", "token create", "token rotate", "token remove"]
 
 
 def helped(*arguments: str) -> str:
@@ -779,6 +780,7 @@ def helped(*arguments: str) -> str:
 def test_help_names_every_command_and_exit_code():
     text = helped()
     assert re.findall(r"^    (\w+)", text, re.M) == COMMANDS
+    assert [f"token {word}" for word in re.findall(r"^    (\w+)", helped("token"), re.M)] == TOKEN_COMMANDS
     assert [int(code) for code in re.findall(r"(?:^|  )(\d) [a-z]", text, re.M)] == list(range(10))
 
 
@@ -803,7 +805,7 @@ def test_beside_a_prepared_checkout_it_finds_requests(tmp_path):
 def test_documentation_and_help_name_the_same_commands_options_and_codes():
     documentation = (ROOT / "docs/cli.md").read_text()
     flags = re.compile(r"(?<![\w-])--?[a-zA-Z][a-z-]*")
-    helps = {command: helped(command) for command in COMMANDS}
+    helps = {command: helped(*command.split()) for command in [*COMMANDS, *TOKEN_COMMANDS] if command != "token"}
     known = {flag for text in helps.values() for flag in flags.findall(text.split("\nexamples:")[0])}
     documented = {flag for code in re.findall(r"`[^`\n]+`", documentation) for flag in flags.findall(code)}
     assert known - documented == set(), "not documented"

@@ -375,6 +375,15 @@ USAGE = [
     "decrypt {bundle}/a.py",
     "decrypt {bundle}/.aes",
     "decrypt {bundle}/missing.aes",
+    "token",
+    "token list all",
+    "token create",
+    "token create ci --role root",
+    "token create ..",
+    "token rotate",
+    "token rotate ci --overlap soon",
+    "token remove",
+    "token frobnicate ci",
 ]
 
 
@@ -719,6 +728,76 @@ def test_nothing_is_said_when_nobody_reads_on(client, bundle):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+# --- Tokens ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def named() -> str:
+    return f"token-{next(numbers)}"
+
+
+def test_token_is_shown_once_and_signs(admin, client, bundle, named):
+    code, out, err = admin("token", "create", named)
+    assert code == 0
+    assert "shown only now" in err
+    assert client("run", str(bundle), "a.py", SERVO_TOKEN=out.strip()).code == 0
+    listed = admin("token", "list")
+    assert (listed.code, listed.err) == (0, "")
+    assert re.search(rf"^{named} +user +all +all +20\d\d-", listed.out, re.M)
+    assert out.strip() not in listed.out
+    assert admin("token", "create", named).code == 5
+
+
+def test_token_is_for_what_it_was_made_for(admin, client, servo, bundle, named):
+    limits = ["--scripts", "deploy*.py", "--scripts", "test.py", "--deployments", "review-*", "--role", "admin"]
+    created = json.loads(admin("token", "create", named, *limits, "--json").out)
+    assert (created["name"], created["role"]) == (named, "admin")
+    assert (created["scripts"], created["deployments"]) == (["deploy*.py", "test.py"], ["review-*"])
+    code, out, _ = client("run", str(bundle), "a.py", SERVO_TOKEN=created["token"])
+    assert code == 1
+    assert f"the token {named} may run" in out
+    assert admin("token", "list", "--json").out.encode() == servo.get("/tokens").content
+
+
+def test_rotated_token_is_another_and_the_old_one_is_good_for_the_overlap(admin, client, bundle, named):
+    tokens = [admin("token", "create", named).out.strip()]
+    for overlap in ("1h", "0"):
+        tokens.append(admin("token", "rotate", named, "--overlap", overlap).out.strip())
+    codes = [client("run", str(bundle), "a.py", SERVO_TOKEN=token).code for token in tokens]
+    assert codes == [4, 4, 0]
+    admin("token", "rotate", named)
+    assert client("run", str(bundle), "a.py", SERVO_TOKEN=tokens[-1]).code == 0
+    assert admin("token", "list").out.count(named) == 2
+
+
+def test_removed_token_is_refused(admin, client, bundle, named):
+    token = admin("token", "create", named).out.strip()
+    assert admin("token", "remove", named)[:2] == (0, "")
+    assert client("run", str(bundle), "a.py", SERVO_TOKEN=token).code == 4
+    for command in (["rotate", named], ["remove", named], ["remove", "servo"]):
+        assert admin("token", *command).code == 3
+
+
+@pytest.mark.parametrize("command", ["list", "create other", "rotate other", "remove other"])
+def test_tokens_are_for_admins(client, command):
+    code, out, err = client("token", *command.split(), OCTO_AUTHORIZATION_HEADER="Basic dXNlcjpzZWNyZXQ=")
+    assert (code, out) == (4, "")
+    assert "admin" in err
+
+
+def test_invalid_token_is_6_and_says_which_field(admin, named):
+    code, _, err = admin("token", "create", "Two Words")
+    assert (code, "name" in err) == (6, True)
+    assert "scripts" in admin("token", "create", named, "--scripts", "a b").err
+
+
+def test_table_of_tokens_keeps_within_80_columns(admin, named):
+    long = [part for number in range(9) for part in ("--deployments", f"review-environment-{number}-*")]
+    admin("token", "create", named, *long, "--scripts", "deploy-*.py")
+    admin("token", "rotate", named)
+    assert max(map(len, admin("token", "list").out.splitlines())) <= 80
 
 
 # --- Encrypted files ------------------------------------------------------------------------------------------------
