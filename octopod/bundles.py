@@ -33,7 +33,8 @@ from octopod.settings import settings
 from octopod.suite import is_secret
 
 HERE = Path(driver.__file__).parent
-PATH = f"{HERE / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The Python that the server runs with is before others: octo needs what is installed there.
+PATH = f"{HERE / 'bin'}:{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CALLBACKS = "callback"
 MOST_SCRIPTS_LENGTH = 2000  # characters of their names
 MOST_MEMBERS, MOST_RATIO, MOST_DEPTH = 10_000, 200, 20

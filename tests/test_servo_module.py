@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from bundling import Client
 from conftest import ROOT, Board, Server, free_port
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference to a client
@@ -397,6 +398,13 @@ def test_octo_is_a_link_to_the_cli() -> None:
     assert os.readlink(octo) == "../../../cli.py"
     assert octo.resolve() == ROOT / "cli.py"
     assert os.access(octo, os.X_OK)
+
+
+def test_octo_in_a_bundle_runs_with_the_python_of_the_server(server: Server, tmp_path: Path) -> None:
+    """What octo needs is installed there, and perhaps nowhere else."""
+    text = "import shutil\nfor name in ('octo', 'python3'):\n    print(shutil.which(name))"
+    log = Client(server, tmp_path).run(text).json()["log"]
+    assert log[1:3] == [str(BUNDLE / "bin/octo"), str(Path(sys.executable).with_name("python3"))]
 
 
 def test_module_needs_only_the_standard_library_and_what_the_cli_needs() -> None:
