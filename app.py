@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ import structlog
 from apiflask import APIFlask, HTTPError
 from flask import Response, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 from htmx_flask import Htmx
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from psycogreen.gevent import patch_psycopg
@@ -283,13 +284,26 @@ def _serve() -> None:
     listener = _bind()  # first of all: who finds the port taken must not have touched anything
     prepare()
     listener.listen(BACKLOG)
-    http = WSGIServer(listener, create_app(), log=None, error_log=None)
+    http = WSGIServer(listener, create_app(), log=None, error_log=None, handler_class=Handler)
     server.start()
     http.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, _stop, http)
     _greet()
     http.serve_forever()
+
+
+class Handler(WSGIHandler):
+    """Leaves header values whole: gevent takes the last byte of some characters (à, Å) for a blank of Latin-1.
+
+    Lines that continue the one before, which nobody may send any more (RFC 9112), and names with underscores are dropped.
+    """
+
+    def _headers(self) -> Iterator[tuple[str, str]]:
+        for line in self.headers.headers:
+            name, _, value = line.partition(":")
+            if name[:1] not in " \t" and "_" not in name and name.lower() not in ("content-type", "content-length"):
+                yield "HTTP_" + name.replace("-", "_").upper(), value.strip(" \t\r\n")
 
 
 def _bind() -> socket.socket:

@@ -521,7 +521,8 @@ def decrypted(content: bytes, key: bytes) -> bytes:
 
 
 def decrypted_openssl(data: bytes, key: bytes) -> bytes:
-    """What `openssl enc` encrypted. Padding is all that tells a right key; if several seem right, text is preferred."""
+    """What `openssl enc` encrypted. Padding is all that tells a right key; if several seem right, text is preferred, and
+    then much padding, which is hardly ever there by chance."""
     if len(data) < 32 or len(data) % 16:
         raise ValueError("it is cut off")
     found = []
@@ -532,7 +533,7 @@ def decrypted_openssl(data: bytes, key: bytes) -> bytes:
             found.append(padded[: -padded[-1]])
     if not found:
         raise ValueError("SERVO_TOKEN is not its key")
-    return next(filter(is_text, found), found[0])
+    return min(found, key=lambda plain: (not is_text(plain), len(plain)))
 
 
 def is_text(data: bytes) -> bool:

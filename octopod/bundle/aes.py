@@ -55,10 +55,14 @@ def encrypt(plain: bytes, key: str) -> bytes:
 
 def encrypt_openssl(plain: bytes, key: str) -> bytes:
     """So that `openssl enc -d -base64 -aes-256-cbc -k KEY` of today can read it."""
-    salt = os.urandom(OPENSSL_SALT)
-    encryptor = _cbc(_sha256(key.encode(), salt)).encryptor()
     missing = BLOCK - len(plain) % BLOCK
-    return _with_armour(OPENSSL + salt + encryptor.update(plain + bytes([missing]) * missing) + encryptor.finalize())
+    padded = plain + bytes([missing]) * missing
+    while True:
+        salt = os.urandom(OPENSSL_SALT)
+        encryptor = _cbc(_sha256(key.encode(), salt)).encryptor()
+        raw = OPENSSL + salt + encryptor.update(padded) + encryptor.finalize()
+        if _decrypt_openssl(raw, key.encode()) == plain:  # seldom, another derivation seems to fit
+            return _with_armour(raw)
 
 
 def _without_armour(data: bytes) -> bytes:
