@@ -85,7 +85,7 @@ def test_deployment_may_be_named_like_a_page(browser, server):
 
 
 def test_every_word_of_the_life_cycle_has_one_for_people():
-    for table, words in [(pages.STATUSES, Status), (pages.DOING, Kind), (pages.KINDS, Kind), (pages.STATES, State)]:
+    for table, words in [(pages.STATUSES, Status), (pages.DOING, STEPS), (pages.KINDS, STEPS), (pages.STATES, State)]:
         assert set(table) == set(words)
         labels = [look.label for look in table.values()]
         assert all(labels) and len(set(labels)) == len(labels)
