@@ -25,7 +25,8 @@ from open_page import Document, OpenPage, Refused, Socket
 from test_auth import ADMIN, PROXY, USER, ask, basic
 
 from octopod import events
-from octopod.live import MOST_PENDING, Partial, Viewer
+from octopod.channels import MOST_PENDING, Viewer
+from octopod.pushes import Partial
 from tests.faults.harness import Postgres
 
 RESTARTING = 1012
@@ -86,7 +87,7 @@ def start(new_database: Callable[[str], str], scratch: Path) -> Iterator[Callabl
 @pytest.fixture(scope="module")
 def server(database: str, new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
     """The server of most tests here, once per database."""
-    directory = scratch / f"server-live-{database}"
+    directory = scratch / f"server-live-{database}-{next(numbers)}"
     directory.mkdir()
     server = Server(directory, new_database(database), OUTPUT_LIMIT=str(64 * 2**20), **QUIET).start()
     yield server
@@ -97,7 +98,7 @@ def server(database: str, new_database: Callable[[str], str], scratch: Path) -> 
 @pytest.fixture(scope="module")
 def secured(new_database: Callable[[str], str], scratch: Path) -> Iterator[Server]:
     """A server with logins. Who may do what does not depend on the database, so there is one kind only."""
-    directory = scratch / "server-live-secured"
+    directory = scratch / f"server-live-secured-{next(numbers)}"
     directory.mkdir()
     logins = {"UI_BASIC_AUTH": USER, "UI_ADMIN_BASIC_AUTH": ADMIN}
     proxy = {"TRUSTED_USER_HEADER": "X-Auth-Email", "TRUSTED_PROXIES": PROXY}
@@ -883,7 +884,7 @@ def test_what_could_not_be_told_to_the_others_is_told_later(new_database):
 @pytest.fixture
 def postgres(scratch: Path) -> Iterator[Postgres]:
     """A PostgreSQL that may be stopped."""
-    directory = scratch / "live"
+    directory = scratch / f"live-{next(numbers)}"
     directory.mkdir(mode=0o700)
     postgres = Postgres(directory)
     yield postgres
@@ -940,17 +941,17 @@ def test_nothing_is_kept_for_pages_that_nobody_looks_at(tmp_path):
         monkey.patch_all()
         import threading, time
         from app import create_app
-        from octopod import events, live, schemas, server, settings
+        from octopod import channels, events, pushes, schemas, server, settings
         settings.settings.load({{"OCTOPOD_DATABASE_URL": "sqlite:///{tmp_path}/db", "OCTOPOD_DATA_DIR": "{tmp_path}"}})
         server.db.configure(), server.prepare()
-        page = lambda: live.ListPage(schemas.DeploymentQuery())
+        page = lambda: pushes.ListPage(schemas.DeploymentQuery())
         with create_app().app_context():
-            with live._viewing("here", page, live.Viewer("ada", threading.Event())):
+            with channels.viewing("here", page, channels.Viewer("ada", threading.Event())):
                 time.sleep(0)
-                with live._viewing("here", page, live.Viewer("bob", threading.Event())):
-                    assert (len(live._channels), len(events._feeds)) == (1, 1)
-                assert len(live._channels) == 1
-            assert len(live._channels) == 0
+                with channels.viewing("here", page, channels.Viewer("bob", threading.Event())):
+                    assert (len(channels._channels), len(events._feeds)) == (1, 1)
+                assert len(channels._channels) == 1
+            assert len(channels._channels) == 0
         events.publish(1)
         while events._feeds:
             time.sleep(0)

@@ -60,7 +60,9 @@ MAY_IMPORT = {
     "logs": "events models queries runs",
     "api": "__init__ auth checks defaults deployments errors keeper lifecycle logs models overrides queries schemas settings tokens",
     "web": "auth checks deployments errors forms keeper lifecycle logs models pages queries schemas",
-    "live": "auth errors events keeper log logs metrics models pages pool queries schemas",
+    "pushes": "models pages queries schemas",
+    "channels": "events pool pushes",
+    "live": "auth channels errors events keeper log logs metrics models pages pushes queries schemas",
     "app": "__init__ api auth errors live log metrics overrides schemas server servo settings web",
     "wsgi": "app server settings",
 }  # fmt: skip
@@ -75,7 +77,7 @@ MODULES = {
 KNOWN_TO = {
     "gevent": {"app", "wsgi", "pool", "draining"},
     "psycogreen": {"app", "wsgi"},
-    "flask": {"app", "auth", "api", "live", "pages", "servo", "web"},
+    "flask": {"app", "auth", "api", "channels", "live", "pages", "servo", "web"},
     "apiflask": {"app", "api", "live"},
     "werkzeug": {"app", "servo", "web"},
     "pydantic": {"app", "schemas"},

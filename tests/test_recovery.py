@@ -660,7 +660,7 @@ def test_servers_do_not_bury_each_other_after_the_database_was_away(machines, na
 @pytest.fixture(scope="module")
 def postgres(scratch: Path) -> Iterator[Postgres]:
     """A PostgreSQL that may be stopped."""
-    directory = scratch / "recovery"
+    directory = scratch / f"recovery-{next(numbers)}"
     directory.mkdir(mode=0o700)
     postgres = Postgres(directory)
     yield postgres
