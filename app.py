@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from octopod import __version__, api, auth, live, metrics, schemas, servo, web
-from octopod.errors import FieldError, Invalid, Problem, TooLarge, Unavailable
+from octopod.errors import FieldError, Invalid, Problem, Stopping, TooLarge
 from octopod.log import log
 from octopod.overrides import describe
 from octopod.server import CannotStart, configure, prepare, server, stop_with
@@ -121,7 +121,7 @@ def _add_requests(app: APIFlask) -> None:
         g.identity.admit(request.endpoint, request.view_args or {})
         _refuse_odd_sizes_and_addresses()
         if server.draining and request.method not in auth.SAFE_METHODS:
-            raise Unavailable("The server is about to stop; try again in a moment")
+            raise Stopping("The server is about to stop; try again in a moment")
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -135,12 +135,17 @@ def _add_requests(app: APIFlask) -> None:
         log.info(
             "request",
             method=request.method,
-            path=request.path,
+            path=_shown_path(),
             status=response.status_code,
             ms=round(took * 1000, 1),
             by=who,
         )
         return response
+
+
+def _shown_path() -> str:
+    """What the log may show: the address of a callback is a secret."""
+    return "/callback/…" if request.path.startswith("/callback/") else request.path
 
 
 def _refuse_odd_sizes_and_addresses() -> None:
@@ -187,7 +192,7 @@ def _add_errors(app: APIFlask) -> None:
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
-        log.exception("unforeseen", path=request.path, error=str(error))
+        log.exception("unforeseen", path=_shown_path(), error=str(error))
         detail = f"Something went wrong here that should not. The server's log tells more under request {g.request_id}."
         return _answer(500, "Internal error", detail, [], {})
 

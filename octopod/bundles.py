@@ -28,6 +28,7 @@ from octopod.lifecycle import Kind, State
 from octopod.log import log
 from octopod.models import Action, SpentNonce, Token
 from octopod.passes import Secrets
+from octopod.pool import aside
 from octopod.runs import Result
 from octopod.settings import settings
 from octopod.suite import is_secret
@@ -38,6 +39,8 @@ PATH = f"{HERE / 'bin'}:{Path(sys.executable).parent}:/usr/local/sbin:/usr/local
 CALLBACKS = "callback"
 MOST_SCRIPTS_LENGTH = 2000  # characters of their names
 MOST_MEMBERS, MOST_RATIO, MOST_DEPTH = 10_000, 200, 20
+SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}|sha1=[0-9a-f]{40}", re.ASCII)
+TIMESTAMP = re.compile(r"[0-9]{1,11}", re.ASCII)
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 WINDOW = 300  # seconds that a signature with a time may be old, or early
 CHUNK = 1 << 20
@@ -92,14 +95,20 @@ def _copy(source: IO[bytes], target: IO[bytes], most: int) -> None:
             raise TooLarge(most)
 
 
-def find_signer(archive: Path, signed: Signed, request: Request) -> Token | None:
-    """The token that signed a bundle; None when none did, or not as the settings ask for.
+def could_be(signed: Signed) -> bool:
+    """Whether a signature may be right, before the archive is there: it looks like one, and of a kind that is accepted."""
+    accepted = settings.SERVO_SHA1 or signed.signature.startswith("sha256=")
+    return bool(accepted and SIGNATURE.fullmatch(signed.signature))
 
-    Raises NotAuthorised when the signature is right, but too old or used before.
+
+def find_signer(archive: Path, signed: Signed, request: Request) -> Token | None:
+    """The token that signed a bundle; None when none did, or not as the settings ask for. `could_be` has said yes.
+
+    Raises NotAuthorised when the signature is right, but not at this time.
     """
     found = tokens.valid()
-    algorithms = signature.ALGORITHMS if settings.SERVO_SHA1 else ("sha256",)
-    digests = signature.Digests(archive, [token.secret for token in found], algorithms)
+    algorithm = signed.signature.partition("=")[0]
+    digests = aside(signature.Digests, archive, [token.secret for token in found], [algorithm])
     key = digests.find_key(signed.signature)
     token = next((token for token in found if token.secret == key), None)
     if token is None or not (signed.signature_v2 or settings.SERVO_REQUIRE_V2):
@@ -117,12 +126,11 @@ def _is_fresh(token: Token, signed: Signed, request: Request, archive_digest: st
         return False
     if not signature.same(given, right):
         return False
-    if not (timestamp.isascii() and timestamp.isdecimal() and NONCE.fullmatch(nonce)):
+    if not (TIMESTAMP.fullmatch(timestamp) and NONCE.fullmatch(nonce)):
         raise NotAuthorised("X-Timestamp must be Unix seconds, and X-Nonce 16 to 64 of A-Z a-z 0-9 _ -")
     age = now().timestamp() - int(timestamp)
     if abs(age) > WINDOW:
         raise NotAuthorised(f"X-Timestamp is {abs(age):.0f} s {'old' if age > 0 else 'early'}; {WINDOW} s are allowed")
-    _spend(token, nonce)
     return True
 
 
@@ -153,8 +161,15 @@ def check(request: Request, token: Token) -> None:
         raise NotAuthorised(f"the token {token.name} may run {', '.join(token.scripts)} only, and not {other}")
 
 
-def begin(archive: Path, request: Request, token: Token, origin: str, given: Secrets) -> tuple[Action, Order]:
-    """Store a run that is this process', and make its home; what the keeper is to do for it."""
+def begin(
+    archive: Path, signed: Signed, request: Request, token: Token, origin: str, given: Secrets
+) -> tuple[Action, Order]:
+    """Store a run that is this process', and make its home; what the keeper is to do for it.
+
+    Raises NotAuthorised when the second signature was used before.
+    """
+    if signed.signature_v2:
+        _spend(token, signed.nonce)
     moment = now()
     with session(), database.atomic():
         action = Action.create(

@@ -4,12 +4,11 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from peewee import IntegrityError
 
-from octopod import defaults, events, metrics, notifications, suite
+from octopod import defaults, events, metrics, notifications, suite, tokens
 from octopod.db import database, now, session
 from octopod.defaults import Answer
 from octopod.errors import Conflict, FieldError, Invalid, NotAuthorised, Unavailable
@@ -199,7 +198,7 @@ def delete(name: str, by: Requester) -> None:
 
 
 def _refuse_foreign(name: str, by: Requester) -> None:
-    if by.patterns and not any(fnmatchcase(name, pattern) for pattern in by.patterns):
+    if not tokens.matches(name, by.patterns):
         raise NotAuthorised(f"{by.name} may change deployments named {' or '.join(by.patterns)} only")
 
 

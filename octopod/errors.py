@@ -35,6 +35,10 @@ class NotFound(Problem):
     status, title = 404, "Not found"
 
 
+class TooSlow(Problem):
+    status, title = 408, "Too slow"
+
+
 class Conflict(Problem):
     status, title = 409, "Conflict"
 
@@ -67,3 +71,9 @@ class Unavailable(Problem):
     """Nothing is wrong with the request; `retry_after` seconds later it may well work."""
 
     status, title, retry_after = 503, "Unavailable", 5
+
+
+class Stopping(Unavailable):
+    """We are about to stop; nothing was carried out."""
+
+    title = "Stopping"

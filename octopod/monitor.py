@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from octopod import checks, deployments, events, notifications
+from octopod import checks, deployments, events, notifications, tokens
 from octopod.db import now, session
 from octopod.deployments import Requester
 from octopod.errors import Problem
@@ -51,7 +51,8 @@ class Monitor:
         events.check_due.set()  # there is room again
 
     def expire(self) -> None:
-        """Ask for the cleanup of what was archived long enough ago."""
+        """Ask for the cleanup of what was archived long enough ago; forget what has expired."""
+        tokens.forget_expired()
         before = now() - timedelta(seconds=settings.ARCHIVE_RETENTION)
         with session():
             under_way = Action.unfinished().where(Action.requested_by == RETENTION.name).count()

@@ -1,8 +1,9 @@
 """What runs beside the requests: loops, bounded pools and single errands. The one module that knows gevent."""
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -11,7 +12,9 @@ from gevent.pool import Group, Pool
 from octopod.errors import Unavailable
 from octopod.log import log
 
-__all__ = ["Event", "Group", "Pool", "forever", "guarded", "spawn"]
+__all__ = ["Event", "Group", "Pool", "aside", "forever", "guarded", "spawn", "within"]
+
+T = TypeVar("T")
 
 HICCUP_PAUSE = 2.0  # seconds after a failure, so that no loop runs hot
 
@@ -27,6 +30,19 @@ def guarded(function: Callable[..., Any], *args: Any) -> bool:
         log.exception("failed", what=function.__qualname__, error=str(error))
         return False
     return True
+
+
+def aside(function: Callable[..., T], *args: Any) -> T:
+    """Call it in another thread, so that nobody else has to wait for what it computes; it must not touch the database."""
+    result: T = gevent.get_hub().threadpool.apply(function, args)
+    return result
+
+
+@contextmanager
+def within(seconds: float, problem: Exception) -> Iterator[None]:
+    """Raises `problem` when what is in it has not ended by then."""
+    with gevent.Timeout(seconds, problem):
+        yield
 
 
 def spawn(function: Callable[..., Any], *args: Any) -> None:

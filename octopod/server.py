@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from octopod import db, events, log, runs, servers, suite, tokens
 from octopod.db import persist, session
-from octopod.errors import Unavailable
+from octopod.errors import Stopping, Unavailable
 from octopod.keeper import Order
 from octopod.models import Action
 from octopod.monitor import Monitor
@@ -44,9 +44,9 @@ class Server:
         self.monitor.start()
 
     def run_bundle(self, begin: Callable[[], tuple[Action, Order]]) -> Action:
-        """See `Worker.run_bundle`. Raises Unavailable while there is no worker, or none that begins anything."""
+        """See `Worker.run_bundle`. Raises Stopping while there is no worker, or none that begins anything."""
         if self.worker is None or self.draining:
-            raise Unavailable("The server is about to stop, or not ready yet; try again in a moment")
+            raise Stopping("The server is about to stop, or not ready yet; try again in a moment")
         return self.worker.run_bundle(begin)
 
     def drain(self) -> None:
@@ -98,6 +98,10 @@ def prepare() -> None:
         raise CannotStart(str(error)) from error
     if applied:
         log.log.info("migrated", applied=applied)
+    if not (db.is_sqlite() or settings.SERVO_TOKEN):
+        log.log.warning(
+            "OCTOPOD_SERVO_TOKEN is not set: every machine makes its own, and bundles signed for one are refused by others"
+        )
     _prepare_suite()
     runs.the_keeper.close()
 

@@ -1,14 +1,21 @@
 """The front door of script bundles: signed archives that are run, and files that are sent to their runs."""
 
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from octopod import auth, bundles, events, passes, queries
 from octopod.bundle import variables
 from octopod.bundles import Request, Signed
-from octopod.errors import Invalid, NotAuthorised, NotFound, TooLarge
+from octopod.errors import Invalid, NotAuthorised, NotFound, Problem, TooLarge, TooMany, TooSlow
 from octopod.lifecycle import State
 from octopod.models import Action
+from octopod.pool import within
 from octopod.server import server
 from octopod.settings import settings
 
@@ -20,6 +27,10 @@ ENVELOPE = 64 * 1024  # bytes of a multipart body beside the archive
 HELD = 60.0  # seconds between two looks whether a run that somebody waits for is over, should nobody tell
 DEFAULT_CALLBACK_NAME = "callback.raw"
 
+# Nobody knows who uploads until all of it is there, so only so many may at a time, and not for ever.
+UPLOADS_AT_ONCE, UPLOAD_TIME = 16, 300
+_uploads = threading.BoundedSemaphore(UPLOADS_AT_ONCE)
+
 
 @bp.post("/run/<path:scripts>")
 def run(scripts):
@@ -28,13 +39,10 @@ def run(scripts):
     403 with an empty body for whoever has not signed it; otherwise `{"ok": 0|1, "log": […]}`, or text with 200 or 412.
     """
     signed = Signed(*(request.headers.get(name, "") for name in SIGNATURE_HEADERS))
-    if not signed.signature:
+    if not bundles.could_be(signed):
         return Response(status=403)
-    part = _archive()
-    if part is None:
-        return Response(status=403)  # there is nothing that could have been signed
     wanted = Request(scripts, _variables(), request.url_root.rstrip("/"))
-    with bundles.received(part.stream) as archive:
+    with _uploading(), bundles.received(_archive()) as archive:
         token = bundles.find_signer(archive, signed, wanted)
         if token is None:
             return Response(status=403)
@@ -43,10 +51,11 @@ def run(scripts):
         except (Invalid, NotAuthorised) as problem:
             return _answer(False, [bundles.failure(problem.detail)])
         given, origin = passes.new_secrets(), auth.origin_of(request)
-        action = server.run_bundle(lambda: bundles.begin(archive, wanted, token, origin, given))
-    if "respond-async" not in request.headers.get("Prefer", "").lower():
-        action = _ended(action)
-    return _result(action) if action.is_finished else _accepted(action, given.ticket)
+        action = server.run_bundle(lambda: bundles.begin(archive, signed, wanted, token, origin, given))
+    if "respond-async" in request.headers.get("Prefer", "").lower():
+        return _accepted(action, given.ticket)
+    action = _ended(action)
+    return _result(action) if action.is_finished else _left_alone(action, given.ticket)
 
 
 @bp.post("/callback/<token>")
@@ -61,13 +70,42 @@ def callback(token, name=DEFAULT_CALLBACK_NAME):
     return Response()
 
 
-def _archive():
-    """The part of the body that is the archive; None when there is none. Raises TooLarge."""
-    request.max_content_length = settings.BUNDLE_SIZE + ENVELOPE
+@bp.errorhandler(Problem)
+def refused(problem: Problem) -> Response:
+    """For programs, whatever they accept: RFC 9457, and in it what a failed run is answered with."""
+    log = [bundles.failure(problem.detail)]
+    answer = jsonify(
+        type="about:blank", title=problem.title, status=problem.status, detail=problem.detail, ok=0, log=log
+    )
+    answer.status_code, answer.mimetype = problem.status, "application/problem+json"
+    if problem.retry_after:
+        answer.headers["Retry-After"] = str(problem.retry_after)
+    return answer
+
+
+@bp.errorhandler(RequestEntityTooLarge)
+def too_large(_: RequestEntityTooLarge) -> Response:
+    most = settings.BUNDLE_SIZE if request.endpoint == "servo.run" else bundles.MOST_CALLBACK_BYTES
+    return refused(TooLarge(most))
+
+
+@contextmanager
+def _uploading() -> Iterator[None]:
+    """Raises TooMany, TooSlow."""
+    if not _uploads.acquire(blocking=False):
+        raise TooMany(f"{UPLOADS_AT_ONCE} bundles are being uploaded already; try again in a moment")
     try:
-        return request.files.get("tgz")
-    except RequestEntityTooLarge:
-        raise TooLarge(settings.BUNDLE_SIZE) from None
+        with within(UPLOAD_TIME, TooSlow(f"The upload took longer than {UPLOAD_TIME} s")):
+            yield
+    finally:
+        _uploads.release()
+
+
+def _archive() -> Any:
+    """The part of the body that is the archive; without one, an empty one, which nobody has signed."""
+    request.max_content_length = settings.BUNDLE_SIZE + ENVELOPE
+    part = request.files.get("tgz")
+    return part.stream if part else io.BytesIO()
 
 
 def _variables() -> dict[str, str]:
@@ -93,19 +131,34 @@ def _result(action: Action) -> Response:
     return answer
 
 
-def _answer(ok: bool, log: list[str]) -> Response:
-    """The log, as JSON whenever that is acceptable."""
+def _answer(ok: bool, log: list[str], status: int = 0, **more: Any) -> Response:
+    """The log, as JSON whenever that is acceptable. `status`: another one than the usual."""
     if request.accept_mimetypes["application/json"]:
-        answer = jsonify(ok=int(ok), log=log)
-        answer.content_type = "application/json; charset=utf-8"
+        answer = jsonify(ok=int(ok), log=log, **more)
+        answer.status_code, answer.content_type = status or 200, "application/json; charset=utf-8"
         return answer
-    return Response("\n".join(log), status=200 if ok else 412, content_type="text/plain; charset=utf-8")
+    text = "text/plain; charset=utf-8"
+    return Response("\n".join(log), status=status or (200 if ok else 412), content_type=text)
 
 
 def _accepted(action: Action, ticket: str) -> Response:
     """202, with what it takes to follow the run."""
-    url = url_for("api.show_action", id=action.id)
-    answer = jsonify(run=action.id, state=action.state, url=url, authorization=f"Bearer {ticket}")
+    following = _following(action, ticket)
+    answer = jsonify(following)
     answer.status_code = 202
-    answer.headers |= {"Location": url, "Preference-Applied": "respond-async"}
+    answer.headers |= {"Location": following["url"], "Preference-Applied": "respond-async"}
     return answer
+
+
+def _left_alone(action: Action, ticket: str) -> Response:
+    """503 for who waits for a run that goes on without us: nobody may take it for a success, nor send it again."""
+    following = _following(action, ticket)
+    why = f"the server stops; run {action.id} goes on, see {following['url']}"
+    answer = _answer(False, [bundles.failure(why)], 503, **following)
+    answer.headers["Location"] = following["url"]
+    return answer
+
+
+def _following(action: Action, ticket: str) -> dict[str, Any]:
+    url = url_for("api.show_action", id=action.id)
+    return {"run": action.id, "state": action.state, "url": url, "authorization": f"Bearer {ticket}"}

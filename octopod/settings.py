@@ -67,6 +67,12 @@ def contract(raw: str) -> int:
     return int(raw)
 
 
+def key(raw: str) -> str:
+    if len(raw) < 16:
+        raise ValueError("must have 16 characters at least")
+    return raw
+
+
 def credentials(raw: str) -> str:
     name, colon, password = raw.partition(":")
     if not (name and colon and password):
@@ -167,7 +173,7 @@ SETTINGS = (
     Setting("ALLOW_ANONYMOUS", yes_or_no, "false", "Give everybody without a login the user role, beyond loopback too."),
     Setting("ALLOWED_HOSTS", names, "", "Names besides `localhost` that a server without logins answers to."),
     Setting("KUBERNETES_DASHBOARD_URL_TEMPLATE", text, None, "Makes the Details link; `{name}` is replaced, or the name appended."),
-    Setting("SERVO_TOKEN", text, None, "Key of bundle signatures and `.aes` files. Without, one is made and kept in `DATA_DIR/servo-token`.", secret=True),
+    Setting("SERVO_TOKEN", key, None, "Key of bundle signatures and `.aes` files. Without, each machine makes one of its own and keeps it in `DATA_DIR/servo-token`.", secret=True),
     Setting("SERVO_SHA1", yes_or_no, "true", "Whether signatures by HMAC-SHA1 are accepted, beside HMAC-SHA256."),
     Setting("SERVO_REQUIRE_V2", yes_or_no, "false", "Whether each bundle needs the second signature, which cannot be used twice."),
     Setting("BUNDLE_TIMEOUT", seconds, "1800", "Seconds the scripts of a bundle may take together; then TERM to their process group."),

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Collection
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Limits(NamedTuple):
     deployments: list[str]
 
 
-def matches(name: str, patterns: list[str]) -> bool:
+def matches(name: str, patterns: Collection[str]) -> bool:
     """Whether one of these patterns allows a name; no patterns allow all."""
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -48,16 +49,18 @@ def prepare() -> None:
     fresh.replace(path)
 
 
-def own() -> Token:
-    """The token that is a setting."""
-    secret = settings.SERVO_TOKEN or (settings.DATA_DIR / FILE).read_text().strip()
-    return Token(name=OWN, secret=secret, role="admin", scripts=[], deployments=[])
+def find_own() -> Token | None:
+    """The token that is a setting; None when somebody has emptied its file or taken that away."""
+    path = settings.DATA_DIR / FILE
+    secret = settings.SERVO_TOKEN or (path.read_text().strip() if path.exists() else "")
+    return Token(name=OWN, secret=secret, role="admin", scripts=[], deployments=[]) if secret else None
 
 
 def valid() -> list[Token]:
     """Every token that may sign now."""
+    own = find_own()
     with session():
-        return [own(), *Token.valid(now())]
+        return [*([own] if own else []), *Token.valid(now())]
 
 
 def list_all() -> list[Token]:
@@ -100,6 +103,12 @@ def remove(name: str, by: str) -> None:
         if not Token.delete().where(Token.name == name).execute():
             raise _not_there(name)
     log.info("token removed", token=name, by=by)
+
+
+def forget_expired() -> None:
+    """Remove the secrets that are good for nothing any more."""
+    with session():
+        Token.delete().where(Token.expires_at <= now()).execute()
 
 
 def note_use(token: Token) -> None:

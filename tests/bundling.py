@@ -43,12 +43,15 @@ def digest(archive: Path, key: str, algorithm: str = "sha256") -> str:
     return f"{algorithm}={run_tool('openssl', 'dgst', f'-{algorithm}', '-hmac', key, archive).split()[-1]}"
 
 
-def second_signature(path: str, archive: Path, key: str, moment: float, nonce: str, *variables: str) -> dict[str, str]:
+def second_signature(
+    path: str, archive: Path, key: str, moment: float | str, nonce: str, *variables: str
+) -> dict[str, str]:
     """The headers of the second signature."""
+    stamp = moment if isinstance(moment, str) else str(int(moment))
     sha256 = run_tool("openssl", "dgst", "-sha256", archive).split()[-1]
-    message = "\n".join(["octopod-v2", "POST", path, str(int(moment)), nonce, sha256, *sorted(variables)])
+    message = "\n".join(["octopod-v2", "POST", path, stamp, nonce, sha256, *sorted(variables)])
     signed = run_tool("openssl", "dgst", "-sha256", "-hmac", key, input=message).split()[-1]
-    return {"X-Timestamp": str(int(moment)), "X-Nonce": nonce, "X-Signature-V2": f"sha256={signed}"}
+    return {"X-Timestamp": stamp, "X-Nonce": nonce, "X-Signature-V2": f"sha256={signed}"}
 
 
 class Client:
@@ -84,14 +87,14 @@ class Client:
         """Run one script of Python, without waiting for it."""
         answer = self.send(scripts, self.pack(a_py=text, **files), {"Prefer": "respond-async"})
         assert answer.status_code == 202, answer.text
-        return Run(self.server, answer)
+        return Run(self.server, answer.json())
 
 
 class Run:
     """A run that is followed with the ticket that its client was given."""
 
-    def __init__(self, server: Server, answer: requests.Response) -> None:
-        self.server, self.answer = server, answer.json()
+    def __init__(self, server: Server, answer: dict[str, Any]) -> None:
+        self.server, self.answer = server, answer
         self.id = self.answer["run"]
         self.headers = {"Authorization": self.answer["authorization"]}
 

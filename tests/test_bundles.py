@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import socket
 import subprocess
 import time
 import uuid
@@ -150,6 +152,27 @@ def test_unkeyed_digest_and_that_of_another_key_are_no_signatures(client):
     unkeyed = run_tool("openssl", "dgst", "-sha256", archive).split()[-1]
     for signature in (f"sha256={unkeyed}", digest(archive, client.key + "x"), digest(archive, "")):
         assert client.send("a.py", archive, {"X-Signature": signature}).status_code == 403
+
+
+def test_what_cannot_be_a_signature_is_refused_before_the_body_is_there(server):
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
+        connection.sendall(
+            b"POST /run/a.py HTTP/1.1\r\nHost: localhost\r\nX-Signature: x\r\nContent-Length: 9999999\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 403 ")
+
+
+def test_token_that_is_gone_or_empty_signs_nothing(new_server, scratch):
+    server = new_server().start()
+    client = Client(server, scratch)
+    named = Client(server, scratch, server.post("/tokens", {"name": "named"}).json()["token"])
+    path = server.directory / "data/servo-token"
+    archive = client.pack(a_py=ECHO)
+    for spoil in (lambda: path.write_text("\n"), path.unlink):
+        spoil()
+        for key in (client.key, ""):
+            assert client.send("a.py", archive, {"X-Signature": digest(archive, key)}).status_code == 403
+        assert named.run(ECHO).json()["ok"] == 1
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
@@ -345,7 +368,7 @@ def test_runs_that_call_back_never_wait_for_each_other(new_server, scratch, name
     )
     archive = client.pack(a_py=text)
     headers = {"Prefer": "respond-async"}
-    runs = [Run(server, client.send("a.py", archive, headers | {"X-Var-Name": f"many-{n}"})) for n in range(50)]
+    runs = [Run(server, client.send("a.py", archive, headers | {"X-Var-Name": f"many-{n}"}).json()) for n in range(50)]
     for run in runs:
         assert run.ended(5 * PATIENCE)["state"] == "succeeded", run.log
 
@@ -371,6 +394,7 @@ def test_more_than_may_run_at_a_time_are_told_to_come_again(new_server, scratch,
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
     assert "2 bundles are running" in answer.json()["detail"]
+    assert answer.json()["ok"] == 0 and answer.json()["log"][0].startswith("failure (2 bundles are running")
     gate.open()
     for run in runs:
         assert run.ended()["state"] == "succeeded"
@@ -406,7 +430,7 @@ def test_answer_to_who_does_not_want_to_wait(client):
     assert answer.status_code == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
     assert answer.headers["Location"] == answer.json()["url"] == f"/api/v1/actions/{answer.json()['run']}"
-    Run(client.server, answer).ended()
+    Run(client.server, answer.json()).ended()
 
 
 def test_run_is_cancelled_with_all_that_it_started(client, gate):
@@ -453,15 +477,22 @@ def test_who_waits_is_told_where_to_look_when_the_server_stops(new_server, scrat
     server = new_server().start()
     client = Client(server, scratch)
     archive = client.pack(a_py=waits_at(gate))
-    command = ["curl", "-sS", "-F", f"tgz=@{archive}", "-H", f"X-Signature: {digest(archive, client.key)}"]
-    process = subprocess.Popen([*command, f"{server.url}/run/a.py"], stdout=subprocess.PIPE)
-    gate.reached()
+    command = ["curl", "-sS", "--fail-with-body", "-F", f"tgz=@{archive}"]
+    command += ["-H", f"X-Signature: {digest(archive, client.key)}", f"{server.url}/run/a.py"]
+    asked = [command, [*command, "-H", "Accept: text/plain"]]
+    waiting = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for words in asked]
+    for _ in waiting:
+        gate.reached()
+    eventually(lambda: len(server.get("/actions", params={"state": "running"}).json()["items"]) == 2)
     server.stop()
-    answer = json.loads(process.communicate(timeout=PATIENCE)[0])
-    assert set(answer) == {"run", "state", "url", "authorization"}
+    said = [process.communicate(timeout=PATIENCE)[0].decode() for process in waiting]
+    assert [process.returncode for process in waiting] == [22, 22], "nobody is told that it went well"
+    answer = json.loads(said[0])
+    assert answer["ok"] == 0 and f"run {answer['run']} goes on" in answer["log"][-1]
+    assert re.fullmatch(r"failure \(the server stops; run \d goes on, see /api/v1/actions/\d\)", said[1])
     server.start()
     gate.open()
-    assert server.finished(answer["run"])["state"] == "succeeded"
+    assert Run(server, answer).ended()["state"] == "succeeded"
 
 
 def test_upload_that_was_cut_off_is_gone_with_the_next_start(new_server, scratch):
@@ -524,6 +555,9 @@ def strict(new_database: Callable[[str], str], scratch: Path) -> Iterator[Client
     server.stop()
 
 
+FIRST = {"X-Var-Target-Env": "qa"}
+
+
 def signed_twice(client: Client, archive: Path, **changes: Any) -> dict[str, str]:
     values = {"path": "/run/a.py", "moment": time.time(), "nonce": uuid.uuid4().hex} | changes
     return second_signature(values["path"], archive, client.key, values["moment"], values["nonce"], "TARGET_ENV=qa")
@@ -536,6 +570,28 @@ def test_second_signature_is_good_for_one_request(strict):
     again = strict.send("a.py", archive, headers)
     assert again.status_code == 403
     assert "used before" in again.json()["detail"]
+
+
+def test_request_that_is_told_to_come_again_may(new_server, scratch, gate):
+    client = Client(new_server(MAX_RUNNING_BUNDLES="1", SERVO_REQUIRE_V2="true").start(), scratch)
+    archive, waiting = client.pack(a_py=ECHO), client.pack(a_py=waits_at(gate))
+    assert client.send("a.py", waiting, FIRST | signed_twice(client, waiting) | {"Prefer": "respond-async"}).ok
+    gate.reached()
+    headers = FIRST | signed_twice(client, archive)
+    assert client.send("a.py", archive, headers).status_code == 429
+    gate.open()
+    eventually(
+        lambda: (answer := client.send("a.py", archive, headers)).status_code == 200 and answer.json()["ok"] == 1
+    )
+
+
+@pytest.mark.parametrize("timestamp", ["9" * 400, "9" * 5000, "-1", "1e9", "soon"])
+def test_odd_times_are_refused_with_a_sentence(strict, timestamp):
+    archive = strict.pack(a_py=ECHO)
+    headers = second_signature("/run/a.py", archive, strict.key, timestamp, uuid.uuid4().hex, "TARGET_ENV=qa")
+    answer = strict.send("a.py", archive, FIRST | {name: value.encode() for name, value in headers.items()})
+    assert answer.status_code == 403
+    assert "X-Timestamp" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("seconds", [-400, 400, -(10**12)])
@@ -628,3 +684,4 @@ def test_files_are_sent_to_a_run_that_is_not_over(client, gate):
     assert run.log.split("\n")[2:4] == ["callback.raw b'raw \\x00 bytes'", "result.json b'replaced'"]
     over = requests.post(url, data=b"x", timeout=PATIENCE)
     assert (over.status_code, over.content) == (404, b"")
+    assert url.rpartition("/")[2] not in client.server.log.read_text()
