@@ -535,6 +535,61 @@ def test_the_server_refuses(what: str, cluster: Cluster) -> None:
     assert message in status["message"]
 
 
+def container(**fields):
+    item = deployment("new")
+    item["spec"]["template"]["spec"]["containers"] = [{"name": "main", "image": "x", **fields}]
+    return item
+
+
+def of_kind(kind, **spec):
+    return {"kind": kind, "metadata": {"name": "new"}, "spec": spec}
+
+
+TARGET = {"kind": "Deployment", "name": "web"}
+INVALID = {
+    "a deployment without containers": (
+        deployment("new") | {"spec": {"selector": {}, "template": {}}},
+        ["spec.selector: Required value", "spec.template.spec.containers: Required value"],
+    ),
+    "a container without a name": (container(name=""), ["containers[0].name: Required value"]),
+    "a port out of range": (container(ports=[{"containerPort": 70000}]), ["must be between 1 and 65535"]),
+    "a variable without a name": (container(env=[{"value": "x"}]), ["containers[0].env[0].name: Required value"]),
+    "a mount of no volume": (
+        container(volumeMounts=[{"name": "x", "mountPath": "/"}]),
+        ['volumeMounts[0].name: Not found: "x"'],
+    ),
+    "a job that starts again for ever": (job("new", policy="Always"), ['Unsupported value: "Always"']),
+    "a service without ports": (of_kind("Service"), ["spec.ports: Required value"]),
+    "ports without names": (
+        of_kind("Service", ports=[{"port": 1}, {"port": 2}]),
+        ["spec.ports[0].name: Required value"],
+    ),
+    "an ingress to nowhere": (of_kind("Ingress"), ["either `defaultBackend` or `rules` must be specified"]),
+    "a path of no type": (of_kind("Ingress", rules=[{"http": {"paths": [{}]}}]), ["pathType must be specified"]),
+    "a claim of no size": (of_kind("PersistentVolumeClaim"), ["spec.accessModes", "spec.resources[storage]"]),
+    "a cron job without a schedule": (of_kind("CronJob"), ["spec.schedule: Required value"]),
+    "an autoscaler without bounds": (
+        of_kind("HorizontalPodAutoscaler", scaleTargetRef=TARGET),
+        ["must be greater than or equal to `minReplicas`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", INVALID)
+def test_nobody_can_create(what: str, cluster: Cluster) -> None:
+    item, messages = INVALID[what]
+    kind = cluster.kind(item["kind"])
+    prefix = f"/apis/{kind.api_version()}" if kind.group else "/api/v1"
+    answer = requests.post(
+        f"{cluster.url}{prefix}/namespaces/default/{kind.plural}",
+        json=item | {"apiVersion": kind.api_version()},
+        timeout=30,
+    )
+    assert answer.status_code == 422
+    assert [one for one in messages if one not in answer.json()["message"]] == []
+    assert cluster.find(item["kind"], "new") is None
+
+
 def test_custom_resources_take_no_strategic_patch(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put({"kind": "postgresql", "metadata": {"name": "pg"}, "spec": {"numberOfInstances": 1}})
     change = '{"spec": {"numberOfInstances": 0}}'
@@ -932,6 +987,7 @@ def test_a_log_is_shown_and_its_tail(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put(deployment())
     assert ctl("logs", "deploy/web") == "one\ntwo\n"
     assert ctl("logs", "-l", "app=web", "--tail=1") == "two\n"
+    assert "previous terminated container" in ctl.fails("logs", "deploy/web", "--previous")
 
 
 def test_a_log_is_followed_until_the_pod_is_gone(ctl: Kubectl, cluster: Cluster) -> None:

@@ -41,7 +41,7 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="octopod-kube-")
+        self._home = tempfile.TemporaryDirectory(prefix="octopod-kube-", ignore_cleanup_errors=True)
         self.home = Path(self._home.name)
         self.server = Server(self.state)
         self.url = f"http://127.0.0.1:{self.server.port}"

@@ -77,14 +77,11 @@ class Request:
 
     @property
     def watch(self) -> bool:
-        return self.flag("watch") or "/watch/" in self.path
+        return self.query.get("watch") in ("1", "true")
 
     @property
     def dry(self) -> bool:
         return bool(self.query.get("dryRun"))
-
-    def flag(self, name: str) -> bool:
-        return self.query.get(name, "false").lower() in ("1", "true", "")
 
     @property
     def form(self) -> str:
