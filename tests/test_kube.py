@@ -639,6 +639,16 @@ def test_a_broken_rollout_keeps_the_old_pods(ctl: Kubectl, cluster: Cluster) -> 
     assert "ImagePullBackOff" in ctl("get", "pods")
 
 
+def test_a_rollout_can_take_too_long(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.pods("nginx:2", then="never ready")
+    cluster.put(deployment())
+    ctl("set", "image", "deploy/web", "main=nginx:2")
+    cluster.pass_deadlines()
+    assert "exceeded its progress deadline" in ctl.fails("rollout", "status", "deploy/web")
+    ctl("set", "image", "deploy/web", "main=nginx:3")
+    assert "successfully rolled out" in ctl("rollout", "status", "deploy/web")
+
+
 def test_a_recreated_deployment_has_no_pods_in_between(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.pods("nginx:2", then="crash")
     cluster.put(deployment(strategy={"type": "Recreate"}))

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+from .deployments import Deployments
 from .kinds import Kind
 from .kubelet import FATES, Behaviour
 from .patches import merge
@@ -171,6 +172,11 @@ class Cluster:
     def forget_history(self) -> None:
         """Watches that want to go on from before now are told that this is too long ago (410)."""
         self.state.forgotten = self.state.store.version
+
+    def pass_deadlines(self) -> None:
+        """Deployments that are still rolling out have taken longer than their progressDeadlineSeconds."""
+        with self.state.changing() as store:
+            Deployments(store).pass_deadlines()
 
     @contextmanager
     def controllers_paused(self) -> Iterator[None]:

@@ -10,10 +10,9 @@ AVAILABLE = {
     True: ("True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
     False: ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
 }
-PROGRESSING = {
-    True: ("True", "NewReplicaSetAvailable", "The ReplicaSet has successfully progressed."),
-    False: ("True", "ReplicaSetUpdated", "The ReplicaSet is progressing."),
-}
+DONE = ("Progressing", "True", "NewReplicaSetAvailable", "The ReplicaSet has successfully progressed.")
+ROLLING = ("Progressing", "True", "ReplicaSetUpdated", "The ReplicaSet is progressing.")
+OVERDUE = ("Progressing", "False", "ProgressDeadlineExceeded", "The ReplicaSet has timed out progressing.")
 
 
 class Deployments(Controller):
@@ -91,6 +90,12 @@ class Deployments(Controller):
             spare -= max(0, fewer - unready)
             self._scale(old, old["spec"]["replicas"] - fewer)
 
+    def pass_deadlines(self) -> None:
+        """What has not been rolled out by now has taken too long."""
+        for item in self.store.select(self.kind):
+            facts = [OVERDUE if one["reason"] == ROLLING[2] else _fact(one) for one in item["status"]["conditions"]]
+            self.store.put(self.kind, item | {"status": item["status"] | {"conditions": conditions(item, *facts)}})
+
     def _scale(self, item: Object, replicas: int) -> None:
         item = self.store.get(self.kind_of("ReplicaSet"), item["metadata"]["namespace"], item["metadata"]["name"])
         self.store.put(self.kind_of("ReplicaSet"), item | {"spec": item["spec"] | {"replicas": replicas}})
@@ -112,7 +117,7 @@ class Deployments(Controller):
             conditions=conditions(
                 item,
                 ("Available", *AVAILABLE[ready >= wanted - allowance(item)[1]]),
-                ("Progressing", *PROGRESSING[done]),
+                DONE if done else OVERDUE if _is_overdue(item) else ROLLING,
             ),
         )
 
@@ -130,6 +135,16 @@ def allowance(item: Object) -> tuple[int, int]:
     surge = number_of(rolling.get("maxSurge", 0), wanted, up=True)
     missing = number_of(rolling.get("maxUnavailable", 0), wanted, up=False)
     return surge, missing or (0 if surge else 1)
+
+
+def _fact(condition: Object) -> tuple[str, ...]:
+    return tuple(condition[key] for key in ("type", "status", "reason", "message"))
+
+
+def _is_overdue(item: Object) -> bool:
+    """Whether the deadline has passed since the last change."""
+    seen = dig(item, "status.observedGeneration") == item["metadata"]["generation"]
+    return seen and any(one["reason"] == OVERDUE[2] for one in dig(item, "status.conditions", []))
 
 
 def _annotated(item: Object, number: str) -> Object:
