@@ -84,11 +84,15 @@ Args = argparse.Namespace
 
 
 class Failure(Exception):
-    """What ends the command: an exit code and a sentence for the user."""
+    """What ends the command: an exit code and a sentence for the user.
 
-    def __init__(self, code: int, message: str):
+    `undone` says that the server has surely not begun what it was asked for, and `pause` in how many seconds it wants
+    to be asked again; 0 if it did not say so.
+    """
+
+    def __init__(self, code: int, message: str, undone: bool = False, pause: float = 0):
         super().__init__(message)
-        self.code = code
+        self.code, self.undone, self.pause = code, undone, pause
 
 
 # --- Printing -------------------------------------------------------------------------------------------------------
@@ -198,6 +202,21 @@ class Progress:
         self.last = text
 
 
+def persist(attempt: Callable[[], "Response"], worth: Callable[[Failure], bool], progress: Progress) -> "Response":
+    """The answer, asked for again, less and less often, while the failures are worth it and there is time left."""
+    pause = 0.5
+    while True:
+        try:
+            return attempt()
+        except Failure as failure:
+            if not (worth(failure) and progress.left()):
+                raise
+            progress.show(f"Trying again: {failure}")
+            wanted = failure.pause
+        time.sleep(min(max(pause, wanted), progress.left()))
+        pause = min(pause * 2, 10.0)
+
+
 # --- The server -----------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +231,14 @@ def body(response: "Response") -> Json:
         return {**clean(response.json())}
     except (ValueError, TypeError):
         raise Failure(UNREACHABLE, "the answer is not Octopod's. Is OCTOPOD_URL right?") from None
+
+
+def patience() -> int:
+    """For how many seconds a server that restarts is waited for: the scripts of bundles have much patience."""
+    try:
+        return parse_duration(os.environ.get("OCTO_PATIENCE") or "0")
+    except argparse.ArgumentTypeError as error:
+        raise Failure(USAGE, f"OCTO_PATIENCE: {error}.") from None
 
 
 def use_own_environment() -> None:
@@ -231,6 +258,12 @@ def needed(module: str) -> ModuleType:
         raise Failure(USAGE, f"{package} is missing: pip install {package}, or uv run cli.py") from None
 
 
+def retry_after(response: "Response") -> float:
+    """The seconds after which a request may be sent again; 0 where the answer does not tell."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch("[0-9]{1,6}", text) else 0
+
+
 class Api:
     """The API of the server at OCTOPOD_URL. Whatever goes wrong is a Failure: a sentence and the right exit code."""
 
@@ -242,6 +275,7 @@ class Api:
         self.authorization = os.environ.get("OCTO_AUTHORIZATION_HEADER", "").strip()
         if not self.authorization.isprintable():
             raise Failure(USAGE, "OCTO_AUTHORIZATION_HEADER must be one line of text.")
+        self.patience = patience()
 
     @cached_property
     def session(self) -> Any:
@@ -269,25 +303,28 @@ class Api:
     @contextmanager
     def sentences(self, changing: bool = False) -> Iterator[None]:
         """Turn the exceptions of requests into Failures; `changing` says that the server may have done it already."""
+        handled = sys.exception()  # by a script of a bundle that calls us meanwhile
         try:
             yield
         except needed("requests").RequestException as error:
             cause: BaseException = error
-            while cause.__context__:
+            while cause.__context__ and cause.__context__ is not handled:
                 cause = cause.__context__
             sentence = f"cannot reach {self.url} (OCTOPOD_URL): {getattr(cause, 'strerror', None) or cause}"
             if changing and isinstance(cause, (ConnectionResetError, TimeoutError)):
                 sentence += "\nIt may have been accepted all the same; see octo info."
-            raise Failure(UNREACHABLE, sentence) from error
+            raise Failure(UNREACHABLE, sentence, undone=isinstance(cause, ConnectionRefusedError)) from error
 
     def problem(self, response: "Response", signed: bool) -> Failure:
         """The Failure that an answer other than 2xx stands for; `signed` says that no login was asked for."""
         status = response.status_code
         if signed and status == 403 and not response.content:
             return Failure(FORBIDDEN, REFUSED)
+        title = ""
         try:
-            lines = [clean(response.json()["detail"])]  # it names the fields that are wrong
-        except (ValueError, TypeError, KeyError):
+            problem = clean(response.json())
+            title, lines = problem.get("title"), [problem["detail"]]  # which names the fields that are wrong
+        except (ValueError, TypeError, KeyError, AttributeError):
             target = f" to {response.headers['Location']}" if "Location" in response.headers else ""
             hint = f"Is OCTOPOD_URL ({self.url}) right? Is there a login in front of it?"
             lines = [f"{status} {response.reason}{target}, and not from Octopod. {hint}"]
@@ -295,12 +332,13 @@ class Api:
             verb = "holds credentials that do not suffice." if self.authorization else "is not set."
             lines.append(f"OCTO_AUTHORIZATION_HEADER (the value of the Authorization header) {verb}")
         code = EXIT_CODES.get(status, INVALID if 400 <= status < 500 else UNREACHABLE)
-        return Failure(code, "\n".join(lines))
+        undone = status == 429 or (status == 503 and title == "Stopping")
+        return Failure(code, "\n".join(lines), undone, retry_after(response) or (1 if undone else 0))
 
-    def send(
+    def send_once(
         self, method: str, path: str, timeout: float = POST_TIMEOUT, signed: bool = False, **options: Any
     ) -> "Response":
-        """One request, one answer, never sent twice. Redirects are not followed: a POST would come out as a GET."""
+        """One request, one answer. Redirects are not followed: a POST would come out as a GET."""
         url = f"{self.url}{path}" if signed else f"{self.url}/api/v1{path}"
         options |= {"timeout": (CONNECT_TIMEOUT, timeout), "allow_redirects": False}
         with self.sentences(changing=method != "GET"):
@@ -309,18 +347,15 @@ class Api:
                 return response
             raise self.problem(response, signed)
 
+    def send(self, method: str, path: str, **options: Any) -> "Response":
+        """The answer to a request that may change something. The patient repeat it, if nothing can have come of it."""
+        once = partial(self.send_once, method, path, **options)
+        return persist(once, lambda failure: failure.undone, Progress(self.patience))
+
     def get(self, path: str, wait: Progress | None = None, **options: Any) -> "Response":
-        """GET; during a --wait tried again, less and less often, while the server cannot be reached."""
-        pause = 0.5
-        while True:
-            try:
-                return self.send("GET", path, **{"timeout": GET_TIMEOUT} | options)
-            except Failure as failure:
-                if wait is None or failure.code != UNREACHABLE or not wait.left():
-                    raise
-                wait.show(f"Trying again: {failure}")
-            time.sleep(min(pause, wait.left()))
-            pause = min(pause * 2, 10.0)
+        """GET; tried again while the server cannot be reached during a --wait, or by the patient."""
+        once = partial(self.send_once, "GET", path, **{"timeout": GET_TIMEOUT} | options)
+        return persist(once, lambda failure: failure.code == UNREACHABLE, wait or Progress(self.patience))
 
 
 # --- Bundles --------------------------------------------------------------------------------------------------------
@@ -428,17 +463,22 @@ def packed_paths(directory: str, scripts: Sequence[str]) -> list[str]:
     return paths
 
 
-def signatures(key: bytes, archive: IO[bytes], path: str, variables: dict[str, str]) -> dict[str, str]:
-    """The headers that sign the archive, read to its end; and also that it is for this path, these variables and now."""
+def digests(key: bytes, archive: IO[bytes]) -> tuple[str, str]:
+    """The SHA-256 and the HMAC of the archive, which is read to its end."""
     digest, mac = hashlib.sha256(), hmac.new(key, digestmod="sha256")
     while piece := archive.read(1 << 20):
         digest.update(piece)
         mac.update(piece)
+    return digest.hexdigest(), mac.hexdigest()
+
+
+def signatures(key: bytes, digest: str, mac: str, path: str, variables: dict[str, str]) -> dict[str, str]:
+    """The headers that sign an archive with these digests; and also that it is for this path, these variables and now."""
     timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
     pairs = [f"{name}={value}" for name, value in sorted(variables.items())]
-    message = "\n".join(["octopod-v2", "POST", path, timestamp, nonce, digest.hexdigest(), *pairs])
+    message = "\n".join(["octopod-v2", "POST", path, timestamp, nonce, digest, *pairs])
     second = hmac.digest(key, message.encode(), "sha256").hex()
-    first = {"X-Signature": f"sha256={mac.hexdigest()}"}
+    first = {"X-Signature": f"sha256={mac}"}
     return first | {"X-Signature-V2": f"sha256={second}", "X-Timestamp": timestamp, "X-Nonce": nonce}
 
 
@@ -857,32 +897,54 @@ def logs(api: Api, args: Args) -> int:
 
 def run_bundle(api: Api, args: Args) -> int:
     """Pack a directory, let the server run scripts of it, print what they write; exit by how it ends."""
-    reply = send_bundle(api, args, servo_key(), variables(args))
+    progress = Progress(FOLLOW_TIMEOUT if args.timeout is None else args.timeout)
+    reply = send_bundle(api, args, variables(args), progress)
     answer = body(reply)
     if "log" in answer:  # it is over, or was not even begun
         emit(reply.content if args.json else "".join(f"{line}\n" for line in reply.json()["log"]))
         return DONE if answer["ok"] else FAILED
     api.use_ticket(answer["authorization"])
     if not args.detach:
-        return follow_run(api, args, answer["run"])
+        return follow_run(api, args, answer["run"], progress)
     to_follow = api.hint(f"logs --follow -a {answer['run']}")
     say(f"Asked for the run of {'+'.join(args.scripts)}: action {answer['run']}. Follow it with: {to_follow}")
     return emit(reply.content if args.json else f"{answer['run']}\n")
 
 
-def send_bundle(api: Api, args: Args, key: bytes, variables: dict[str, str]) -> "Response":
+def send_bundle(api: Api, args: Args, variables: dict[str, str], progress: Progress) -> "Response":
     """Pack, sign and upload, by way of a file and not of memory; the server's answer."""
-    path, boundary = f"/run/{'+'.join(args.scripts)}", secrets.token_hex(16)
+    key, path, boundary = servo_key(), f"/run/{'+'.join(args.scripts)}", secrets.token_hex(16)
+    headers = FORM_HEADERS | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    headers |= {f"X-Var-{name.replace('_', '-')}": value.encode() for name, value in variables.items()}
     with local_files(), tempfile.TemporaryFile() as form:
         start = form.write(FORM_HEAD.format(boundary).encode())
         pack(args.directory, packed_paths(args.directory, args.scripts), form)
         form.seek(start)
-        headers = FORM_HEADERS | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        headers |= signatures(key, form, path, variables)
-        headers |= {f"X-Var-{name.replace('_', '-')}": value.encode() for name, value in variables.items()}
+        digest, mac = digests(key, form)
         form.write(FORM_TAIL.format(boundary).encode())
-        form.seek(0)
-        return api.send("POST", quote(path, safe="/+"), signed=True, data=form, headers=headers)
+
+        def upload() -> "Response":
+            form.seek(0)
+            signed = headers | signatures(key, digest, mac, path, variables)  # afresh: good for a while, and once
+            return api.send_once("POST", quote(path, safe="/+"), signed=True, data=form, headers=signed)
+
+        return until_accepted(upload, Progress(min(api.patience, progress.left())), progress.until)
+
+
+def until_accepted(upload: Callable[[], "Response"], progress: Progress, until: float) -> "Response":
+    """The answer to an upload; who has no room for it, or is about to restart, is asked again `until` the time is up."""
+
+    def worth(failure: Failure) -> bool:
+        if failure.pause:  # it is there, so it will be there again
+            progress.until = until
+        return failure.undone
+
+    try:
+        return persist(upload, worth, progress)
+    except Failure as failure:
+        if failure.undone and progress.until == until:
+            raise Failure(failure.code, f"the server did not take the run in time. {failure}") from None
+        raise
 
 
 def log_lines(text: str, action: Json) -> list[str]:
@@ -893,9 +955,8 @@ def log_lines(text: str, action: Json) -> list[str]:
     return [*lines, reason]
 
 
-def follow_run(api: Api, args: Args, action_id: int) -> int:
+def follow_run(api: Api, args: Args, action_id: int, progress: Progress) -> int:
     """Print the log of a run as it comes, and how it ended; return the exit code."""
-    progress = Progress(FOLLOW_TIMEOUT if args.timeout is None else args.timeout)
     to_cancel, kept = api.hint(f"cancel -a {action_id}"), []
     with going_on(action_id, to_cancel, api.hint(f"logs -a {action_id}")):
         for piece in log_as_it_comes(api, action_id, progress, as_text=args.json or sys.stdout.isatty()):
@@ -989,7 +1050,7 @@ def version(api: Api, args: Args) -> int:
     """Print the version of octo and, if it answers, of the server; exit 0 either way."""
     server: Json | None = None
     try:
-        server = body(api.send("GET", "/project", timeout=CONNECT_TIMEOUT))
+        server = body(api.get("/project", timeout=CONNECT_TIMEOUT))
     except Failure as failure:
         say(f"octo: {failure}")
     if args.json:
@@ -1115,11 +1176,12 @@ environment:
   OCTOPOD_URL                the server (default {DEFAULT_URL})
   OCTO_AUTHORIZATION_HEADER  value of the Authorization header; not needed by a server without logins
   OCTO_TAG_KEY               the deployment override that --tag sets (default tag)
+  OCTO_PATIENCE              for how long to wait for a server that restarts: 90, 90s, 5m (default 0)
   SERVO_TOKEN                run signs with it, encrypt and decrypt use it; OCTO_SERVO_TOKEN comes before it
 
 exit codes:
   0 done  1 the action failed  2 usage  3 not found  4 not authorised  5 conflict  6 invalid
-  7 still running when the time was up  8 cancelled  9 server unreachable
+  7 still running when the time was up  8 cancelled  9 server unreachable, or busy for too long
 
 examples:
   octo create -n orange -t v1.2 -e db.size=small --wait
@@ -1176,7 +1238,7 @@ def check_arguments(argv: Sequence[str], args: Args) -> None:
         if (os.path.splitext(file)[1] == ".aes") != (args.command == "decrypt"):
             raise Failure(USAGE, f"{file}: decrypt takes files that end in .aes, and encrypt those that do not.")
     if args.command == "run" and args.detach and args.timeout is not None:
-        raise Failure(USAGE, "--timeout does not go with --detach, which waits for nothing.")
+        raise Failure(USAGE, "--timeout does not go with --detach, which does not wait for the end.")
 
 
 def confirm(args: Args) -> None:

@@ -220,6 +220,7 @@ def _environment(home: Path, given: Secrets) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "OCTOPOD_URL": _own_url(),
         "OCTO_AUTHORIZATION_HEADER": f"Bearer {given.bearer}",
+        "OCTO_PATIENCE": "120",  # seconds: runs outlive our restarts
         "CALLBACK_DIR": str(home / CALLBACKS),
     }
 

@@ -269,6 +269,7 @@ def test_variables_are_in_the_environment_and_nothing_of_the_server_is(client):
     assert found.pop("HOME").startswith(str(client.server.directory))
     assert found.pop("CALLBACK") == f"{client.server.url}/callback/********"
     assert found.pop("OCTO_AUTHORIZATION_HEADER") == "Bearer ********"
+    assert found.pop("OCTO_PATIENCE") == "120"
     assert found.pop("OCTOPOD_URL") == client.server.url
     assert set(found) == {"PATH", "LANG", "PYTHONPATH", "PYTHONUNBUFFERED", "CALLBACK_DIR", "LC_CTYPE"} & set(found)
 

@@ -103,13 +103,38 @@ def guarded(new_database: Callable[[str], str], scratch: Any) -> Iterator[Server
     server.stop()
 
 
+class Asked(NamedTuple):
+    """A request that somebody got."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class Stranger(Octo):
+    """The CLI, and somebody who is no server, but answers it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"http://127.0.0.1:{port}")
+        self.asked: list[Asked] = []
+
+
 @contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[Octo]:
+def answering(status: int, body: bytes, **headers: str) -> Iterator[Stranger]:
     """The CLI, and somebody who gives the same answer to everything; status 0: none at all."""
+    with answering_in_turn((status, body, headers)) as octo:
+        yield octo
+
+
+@contextmanager
+def answering_in_turn(*answers: tuple[int, bytes, dict[str, str]], port: int = 0) -> Iterator[Stranger]:
+    """The CLI, and somebody who gives one of these answers after the other, and the last one for ever."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            octo.asked.append(Asked(self.command, self.path, dict(self.headers)))
+            status, body, headers = answers[min(len(octo.asked), len(answers)) - 1]
             if not status:
                 return
             self.send_response(status)
@@ -118,15 +143,16 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[Octo]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_DELETE = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as stranger:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as stranger:
+        octo = Stranger(stranger.server_port)
         thread = threading.Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield Octo(f"http://127.0.0.1:{stranger.server_port}")
+        yield octo
         stranger.shutdown()
         thread.join()
 
@@ -621,6 +647,65 @@ def test_restart_of_the_server_does_not_end_the_wait(new_server):
         out, err = process.communicate()
     assert process.returncode == 0, err
     assert out == b"app\thttp://localhost/steady\n"
+
+
+# --- Patience -------------------------------------------------------------------------------------------------------
+
+STOPPING = (503, b'{"title": "Stopping", "detail": "About to stop"}', {"Retry-After": "1"})
+UNAVAILABLE = (503, b'{"title": "Unavailable", "detail": "No database"}', {})
+NOT_FOUND = (404, b'{"title": "Not found", "detail": "No such thing"}', {})
+SILENCE: tuple[int, bytes, dict[str, str]] = (0, b"", {})
+
+
+@pytest.mark.parametrize("command", ["info", "update --wait", "status --check"])
+def test_who_is_patient_outlasts_a_restart_of_the_server(new_server, command):
+    server = new_server().start()
+    server.running("steady")
+    server.stop(signal.SIGKILL)
+    with Octo(server.url).start(*command.split(), "-n", "steady", OCTO_PATIENCE="5m") as process:
+        assert b"Trying again: cannot reach" in process.stderr.readline()
+        server.start()
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out
+
+
+@pytest.mark.parametrize("command", ["info", "update", "delete"])
+def test_who_is_patient_asks_again_what_was_not_begun(command):
+    with answering_in_turn(STOPPING, STOPPING, NOT_FOUND) as octo:
+        code, out, err = octo(command, "-n", "orange", OCTO_PATIENCE="5m")
+    assert (code, out, len(octo.asked)) == (3, "", 3)
+    assert err == "Trying again: About to stop\nocto: No such thing\n"
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, SILENCE], ids=["unavailable", "silence"])
+def test_patient_or_not_what_may_have_been_begun_is_not_asked_again(answer):
+    with answering_in_turn(answer, NOT_FOUND) as octo:
+        assert octo("update", "-n", "orange", OCTO_PATIENCE="5m").code == 9
+    assert len(octo.asked) == 1
+    with answering_in_turn(answer, NOT_FOUND) as octo:
+        assert octo("info", "-n", "orange", OCTO_PATIENCE="5m").code == 3
+    assert len(octo.asked) == 2
+
+
+@pytest.mark.parametrize("command", ["info", "update"])
+def test_nobody_is_patient_unasked(command):
+    with answering(*STOPPING[:2]) as octo:
+        assert octo(command, "-n", "orange") == (9, "", "octo: About to stop\n")
+    assert len(octo.asked) == 1
+
+
+@pytest.mark.parametrize("command", ["info", "update"])
+def test_patience_ends(nobody, command):
+    code, out, err = nobody(command, "-n", "orange", OCTO_PATIENCE="1")
+    assert (code, out) == (9, "")
+    assert re.search(r"^octo: cannot reach .* refused\n\Z", err, re.M)
+
+
+def test_patience_that_is_no_duration_is_2(nobody):
+    code, out, err = nobody("list", OCTO_PATIENCE="much")
+    assert (code, out) == (2, "")
+    assert "OCTO_PATIENCE" in err
 
 
 # --- Output ---------------------------------------------------------------------------------------------------------

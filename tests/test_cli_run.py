@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from bundling import Client, pack, second_signature, waits_at
-from conftest import ROOT, Gate, Server, free_port, numbers
+from conftest import ROOT, Gate, Server, eventually, free_port, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import Octo, Outcome, answering, nobody, on_sqlite  # noqa: F401
+from test_cli import STOPPING, Octo, Outcome, answering, answering_in_turn, nobody, on_sqlite  # noqa: F401
 from werkzeug.formparser import parse_form_data
 
 import cli
@@ -420,7 +420,6 @@ REASON = b'{"detail": "Not like this"}'
         (404, b"<h1>Lost</h1>", 3, "not from Octopod"),
         (413, REASON, 6, "Not like this"),
         (422, REASON, 6, "Not like this"),
-        (429, REASON, 9, "Not like this"),
         (500, REASON, 9, "Not like this"),
         (503, REASON, 9, "Not like this"),
         (202, b"{}", 9, "not understood"),
@@ -439,6 +438,63 @@ def test_nobody_listening_is_9(nobody, bundle):  # noqa: F811
     code, out, err = nobody("run", str(bundle), "a.py", SERVO_TOKEN=KEY)
     assert (code, out) == (9, "")
     assert "Connection refused" in err
+
+
+# --- Servers that want to be asked again ----------------------------------------------------------------------------
+
+BUSY = (429, b'{"detail": "Too many"}', {"Retry-After": "1"})
+UNSIGNED: tuple[int, bytes, dict[str, str]] = (403, b"", {})
+
+
+def test_busy_server_is_asked_again_when_it_says_and_with_a_signature_of_its_own(bundle):
+    begun = time.monotonic()
+    with answering_in_turn(BUSY, STOPPING, UNSIGNED) as octo:
+        code, out, err = octo("run", str(bundle), "a.py", SERVO_TOKEN=KEY)
+    assert (code, out) == (4, "")
+    assert err.startswith("Trying again: Too many\nTrying again: About to stop\nocto: ")
+    assert time.monotonic() - begun >= 2, "it has said: in a second"
+    sent = [asked.headers for asked in octo.asked]
+    assert len({headers["X-Nonce"] for headers in sent}) == 3
+    assert len({headers["X-Signature-V2"] for headers in sent}) == 3
+    assert len({headers["Content-Length"] for headers in sent}) == 1, "the whole archive each time"
+
+
+def test_server_that_stays_busy_is_9_and_not_called_unreachable(bundle):
+    with answering(*BUSY[:2]) as octo:
+        code, out, err = octo("run", str(bundle), "a.py", "--timeout", "1", SERVO_TOKEN=KEY)
+    assert (code, out) == (9, "")
+    assert err.endswith("octo: the server did not take the run in time. Too many\n")
+
+
+@pytest.mark.parametrize("flags", [["--timeout", "0"], ["--timeout", "0", "--json"]], ids=" ".join)
+def test_busy_server_is_asked_once_by_who_has_no_time(bundle, flags):
+    with answering(*BUSY[:2], **BUSY[2]) as octo:
+        code, out, err = octo("run", str(bundle), "a.py", *flags, SERVO_TOKEN=KEY)
+    assert (code, out, err) == (9, "", "octo: the server did not take the run in time. Too many\n")
+    assert len(octo.asked) == 1
+
+
+def test_server_that_was_about_to_stop_is_waited_for(bundle):
+    """Somebody who was there will be there again; who was not (above) is probably nobody."""
+    with answering_in_turn(STOPPING) as octo:
+        process = octo.start("run", str(bundle), "a.py", SERVO_TOKEN=KEY)
+        assert process.stderr.readline() == b"Trying again: About to stop\n"
+        port = int(octo.environment["OCTOPOD_URL"].rpartition(":")[2])
+    with process:
+        assert b"refused" in process.stderr.readline()
+        with answering_in_turn(UNSIGNED, port=port):
+            process.communicate()
+    assert process.returncode == 4
+
+
+def test_who_is_patient_waits_for_a_server_that_is_not_there_yet(new_server, bundle):
+    server = new_server(SERVO_TOKEN=KEY)
+    with Octo(server.url, SERVO_TOKEN=KEY).start("run", str(bundle), "a.py", OCTO_PATIENCE="5m") as process:
+        assert b"Trying again: cannot reach" in process.stderr.readline()
+        server.start()
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert log_of(out.decode()) == ["hello", "a.py ran in N seconds"]
 
 
 # --- Runs -----------------------------------------------------------------------------------------------------------
@@ -700,6 +756,23 @@ def test_restart_of_the_server_only_delays_the_log(new_server, bundle, gate):
         out = process.stdout.read()
     assert process.returncode == 0
     assert re.fullmatch(rb"done\na.py ran in \d+ seconds\n", out)
+
+
+@pytest.mark.parametrize("command", ["status", "update --wait", "archive"])
+def test_restart_of_the_server_only_delays_what_scripts_ask_for(new_server, bundle, gate, command):
+    server = new_server(SERVO_TOKEN=KEY).start()
+    server.running("steady")
+    said = bundle.parent / "said"
+    put(bundle / "b.sh", f"#!/bin/sh\nocto {command} -n steady 2>'{said}'", 0o755)
+    put(bundle / "a.py", waits_at(gate))
+    with Octo(server.url, SERVO_TOKEN=KEY).start("run", str(bundle), "a.py", "b.sh") as process:
+        gate.reached()
+        server.stop(signal.SIGKILL)
+        gate.open()
+        eventually(lambda: said.exists() and "Trying again" in said.read_text(), "a script that asks in vain")
+        server.start()
+        process.communicate()
+    assert process.returncode == 0, said.read_text()
 
 
 def test_long_log_is_printed_once_and_whole(client, bundle):

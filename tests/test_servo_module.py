@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from bundling import Client
 from conftest import ROOT, Board, Server, free_port
+from test_cli import STOPPING, answering_in_turn
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference to a client
 BUNDLE = ROOT / "octopod/bundle"
@@ -366,6 +368,31 @@ def test_server_that_cannot_be_reached_is_a_failure(script: Script) -> None:
     done = script.block("proxy('list')", OCTOPOD_URL=f"http://127.0.0.1:{free_port()}")
     assert done.code == 1
     assert done.out.startswith("failure -> cannot reach http://127.0.0.1:")
+
+
+CLEAN_UP = """
+    with servo() as proxy:
+        try:
+            assert False, "the test failed"
+        except AssertionError:
+            proxy("archive -n orange")
+"""
+
+
+def test_server_that_cannot_be_reached_is_a_failure_of_what_is_cleaned_up_too(script: Script) -> None:
+    done = script(CLEAN_UP, OCTOPOD_URL=f"http://127.0.0.1:{free_port()}", OCTO_PATIENCE="1")
+    assert done.code == 1
+    assert re.fullmatch("failure -> cannot reach .* refused\n", done.out), done.out
+
+
+@pytest.mark.parametrize("line", ["poll", "update -n orange --wait", "port 80"])
+def test_server_that_is_about_to_stop_is_asked_again(script: Script, line: str) -> None:
+    refusal = (403, b'{"title": "Not authorised", "detail": "It is there again"}', {})
+    with answering_in_turn(STOPPING, refusal) as stranger:
+        url = stranger.environment["OCTOPOD_URL"]
+        done = script.block(f"proxy({line!r})", OCTOPOD_URL=url, OCTO_PATIENCE="120")
+    assert done.out.startswith("failure -> It is there again\n")
+    assert (done.code, len(stranger.asked)) == (1, 2)
 
 
 @pytest.mark.parametrize("line", ["info -n nowhere", "create", "port", "cleanup -n nowhere --wait", "logs -n nowhere"])

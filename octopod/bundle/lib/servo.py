@@ -8,7 +8,8 @@
             ...
 
 The commands are those of octo (docs/cli.md). They run in this process, with the server and the rights that OCTOPOD_URL
-and OCTO_AUTHORIZATION_HEADER name; so a script can be tried on a desk as well.
+and OCTO_AUTHORIZATION_HEADER name; so a script can be tried on a desk as well. In a bundle, they outlast a restart of the
+server (OCTO_PATIENCE).
 """
 
 import io
