@@ -32,7 +32,8 @@ class Configuration:
 
     def keys(self) -> list[str]:
         """What can be set, to any depth, in subcharts too."""
-        known = dict.fromkeys([*values.keys(self.base), *overrides(self.settings)])
+        own = values.keys(self.contents.values())
+        known = dict.fromkeys([*own, *values.keys(self.base), *overrides(self.settings)])
         return [key for key in known if key != self.settings.host_key]
 
     def values(self, taken_away: Values) -> Values:

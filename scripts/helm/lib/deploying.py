@@ -3,7 +3,7 @@
 from lib import archiving, workloads
 from lib.deployment import WORKLOADS, Deployment, unique
 from lib.files import locked
-from lib.kube import Object, title
+from lib.kube import Object, as_list, title
 from lib.output import Failure, complain, say
 
 RECORDS = "secrets,configmaps"  # where helm keeps what it knows of releases
@@ -48,7 +48,8 @@ def make_namespace(deployment: Deployment) -> None:
     found = deployment.kube.run("get", "namespace", namespace, "--output", "name", "--ignore-not-found")
     if found.ok and not found.out.strip():
         say(f"Making the namespace {namespace}.")
-        made = deployment.kube.run("create", "namespace", namespace)
+        item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        made = deployment.kube.run("create", "--filename", "-", stdin=as_list([item]))
         if not made.ok and "AlreadyExists" not in made.err:
             raise Failure(f"There is no namespace {namespace}, and it cannot be made: {made.complaint}")
 
