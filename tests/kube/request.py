@@ -7,10 +7,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from . import protobuf
 from .errors import bad_request, not_found_path, unsupported_media
 from .kinds import Kind, Kinds
 from .paths import Object
 from .selectors import Test, by_fields, by_labels
+
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class Target:
@@ -53,6 +56,8 @@ class Request:
         media = self.media_type
         if not self.content:
             return None
+        if media == PROTOBUF and (decoded := protobuf.decode(self.content)):
+            return decoded
         if "json" not in media and media not in ("", "application/apply-patch+yaml"):
             raise unsupported_media(media, ["application/json"])
         try:

@@ -1,5 +1,6 @@
 """What a server refuses: decoding errors (400), and fields that are wrong, missing or not to be changed (422)."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -172,8 +173,9 @@ def _workload(item: Object) -> Iterator[Cause]:
     if not selector:
         yield required("spec.selector")
     elif not by_spec(selector)({"metadata": {"labels": labels}}):
-        given = f"Invalid value: {labels}: `selector` does not match template `labels`"
-        yield Cause("spec.template.metadata.labels", given)
+        given = f"map[string]string{json.dumps(labels, separators=(',', ':'))}"
+        wrong = f"Invalid value: {given}: `selector` does not match template `labels`"
+        yield Cause("spec.template.metadata.labels", wrong)
 
 
 def _service(item: Object) -> Iterator[Cause]:

@@ -16,6 +16,9 @@ SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # what generated names end with: no vowels, so no words
 
 
+LINGERING = ("Pod", "Namespace")  # kinds that a controller drops when their time has come
+
+
 class Event(NamedTuple):
     """What happened to one object. Without `before` it is new, without `after` it is gone."""
 
@@ -182,7 +185,7 @@ class Store:
         metadata = item["metadata"]
         if old and item == old:
             return old
-        if "deletionTimestamp" in metadata and not metadata.get("finalizers") and kind.name != "Pod":
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers") and kind.name not in LINGERING:
             self.drop(kind, item)
             return item
         self.version += 1
