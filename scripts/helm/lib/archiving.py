@@ -20,18 +20,19 @@ def archive(deployment: Deployment) -> None:
         return
     problems: list[str] = []
     live, made = archivable(deployment)
-    for item in in_order(live):
-        row = deployment.row(item)
-        if row and row.delete:
-            attempt(problems, lambda item=item: deployment.kube.delete([item]))
-        elif row:
-            attempt(problems, lambda item=item, row=row: change(deployment, item, lambda it: scalable.archiving(it, row)))
-    for item in made:
-        row = deployment.row(item)
-        if row:
-            attempt(problems, lambda item=item, row=row: change(deployment, item, lambda it: scalable.archiving(it, row)))
+    for item in [*in_order(live), *made]:
+        attempt(problems, lambda item=item: archive_one(deployment, item))
     attempt(problems, lambda: sweep(deployment))
     give_up(problems)
+
+
+def archive_one(deployment: Deployment, item: Object) -> None:
+    row = deployment.row(item)
+    if row and row.delete:
+        deployment.kube.delete([item])
+        say(f"Deleted {title(item)}, to be made again.")
+    elif row:
+        change(deployment, item, lambda it: scalable.archiving(it, row))
 
 
 def restore(deployment: Deployment) -> None:
@@ -93,6 +94,7 @@ def make_again(deployment: Deployment, live: list[Object]) -> None:
     if gone:
         labelled = [marked(item, deployment) for item in gone]
         deployment.kube.do("Cannot make again what was deleted", "create", "--filename", "-", stdin=as_list(labelled))
+        say(f"Made {', '.join(map(title, gone))} again.")
 
 
 def marked(item: Object, deployment: Deployment) -> Object:

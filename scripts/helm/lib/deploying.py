@@ -1,9 +1,9 @@
 """Install or upgrade a release, so that it either works afterwards or is what it was before."""
 
 from lib import archiving, workloads
-from lib.deployment import WORKLOADS, Deployment, unique
+from lib.deployment import WORKLOADS, Deployment
 from lib.files import locked
-from lib.kube import Object, as_list, title
+from lib.kube import as_list, title
 from lib.output import Failure, complain, say
 
 RECORDS = "secrets,configmaps"  # where helm keeps what it knows of releases
@@ -24,11 +24,12 @@ def deploy(deployment: Deployment) -> None:
         say(f"{'Upgrading' if deployment.release else 'Installing'} {name} with the chart {deployment.contents.label}.")
         limit = deployment.settings.timeout
         say(f"Waiting up to {limit} s until all of it is ready.")
-        done = deployment.helm.upgrade(name, chart, values, Watch(deployment))
+        watch = Watch(deployment)
+        done = deployment.helm.upgrade(name, chart, values, watch)
         if not done.ok:
-            say(done.out)
             complain(done.err)
-            explain(deployment)
+            watch()
+            say_last_words(deployment)
             undo(deployment)
             raise Failure(f"{name} could not be deployed: {summary(done.complaint, limit)}")
         say(done.out)
@@ -99,23 +100,18 @@ def troubles(deployment: Deployment) -> list[str]:
     return [str(health) for health in unwell] + [f"  {title(pod)}: {why}" for pod in pods if (why := workloads.trouble(pod))]
 
 
-def explain(deployment: Deployment) -> None:
-    """Say why the release does not get ready, with the last words of containers that ended badly."""
+def say_last_words(deployment: Deployment) -> None:
+    """What containers wrote before they ended badly, each text once: replicas tend to say the same."""
     try:
-        for line in troubles(deployment):
-            say(line)
-        for pod in unique(deployment.pods()):
-            say_last_words(deployment, pod)
+        broken = [(pod, container) for pod in deployment.pods() for container in workloads.broken_containers(pod)]
     except Failure as failure:
-        complain(str(failure))
-
-
-def say_last_words(deployment: Deployment, pod: Object) -> None:
-    for container in workloads.broken_containers(pod):
-        words = deployment.kube.log(pod["metadata"]["name"], container, LOG_LINES)
+        return complain(str(failure))
+    said = {deployment.kube.log(pod["metadata"]["name"], one, LOG_LINES): f"{one} in {title(pod)}" for pod, one in broken}
+    for words, where in said.items():
         if words:
-            say(f"  Last words of {container} in {title(pod)}:")
-            say("\n".join(f"    {line}" for line in words.splitlines()))
+            say(f"Last words of {where}:")
+            say("\n".join(f"  {line}" for line in words.splitlines()))
+    return None
 
 
 def undo(deployment: Deployment) -> None:

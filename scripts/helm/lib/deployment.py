@@ -88,7 +88,8 @@ class Deployment:
 
     def pods(self) -> list[Object]:
         """All pods of the release, running or not. Raises Failure when they cannot be told."""
-        return unique(pod for selector in self.selectors() for pod in self.kube.pods(selector))
+        bare = self.kube.live(item for item in (*self.objects, *self.hooks) if item["kind"] == "Pod")
+        return unique([*bare, *(pod for selector in self.selectors() for pod in self.kube.pods(selector))])
 
     def cron_jobs_jobs(self) -> list[Object]:
         """The Jobs that CronJobs of the release have started."""

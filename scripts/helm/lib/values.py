@@ -104,10 +104,13 @@ def parse_value(key: str, text: str, default: Any = MISSING, schema: Any = None)
 
 
 def _read(text: str) -> Any:
-    try:
-        return load(text)
-    except yaml.YAMLError:
-        return text
+    """JSON first: PyYAML does not take all of it."""
+    for read in (json.loads, load):
+        try:
+            return read(text)
+        except (ValueError, yaml.YAMLError):
+            continue
+    return text
 
 
 def _complaint(key: str, text: str, default: Any, kinds: set[str]) -> str:
