@@ -1,5 +1,6 @@
 """Scale a release to nothing, and back to what it was."""
 
+import re
 from collections.abc import Callable, Iterable
 
 from lib import scalable
@@ -71,12 +72,12 @@ def change(deployment: Deployment, item: Object, patch: Patch) -> None:
             say(f"{'Restored' if patch is scalable.restoring else 'Archived'} {title(item)}.")
             return
         except Failure as failure:
-            now = deployment.kube.live([item]) if "Conflict" in str(failure) or "NotFound" in str(failure) else [item]
-            if not now:
-                return  # gone meanwhile
-            if not left or now == [item]:
+            if not left or not re.search(r"\((Conflict|NotFound)\)", str(failure)):
                 raise
-            item = now[0]
+        now = deployment.kube.live([item])
+        if not now:
+            return
+        item = now[0]
 
 
 def sweep(deployment: Deployment) -> None:

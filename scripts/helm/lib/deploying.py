@@ -69,9 +69,7 @@ def forget_interrupted(deployment: Deployment) -> None:
     elif release and release.status.startswith("uninstall"):
         say(f"An uninstall was interrupted ({release.status}): ending it first.")
         deployment.helm.run("uninstall", deployment.name)
-    else:
-        return
-    del deployment.release
+    deployment.look_again()
 
 
 class Watch:
@@ -93,8 +91,8 @@ class Watch:
 
 def troubles(deployment: Deployment) -> list[str]:
     """A line for each workload that is not ready, and for each pod that says why."""
-    objects = deployment.helm.objects(deployment.name)
-    live = deployment.kube.live(item for item in objects if item["kind"] in WORKLOADS)
+    deployment.look_again()
+    live = deployment.kube.live(item for item in deployment.objects if item["kind"] in WORKLOADS)
     unwell = [health for health in map(workloads.health, live) if not health.ok]
     pods = deployment.pods() if unwell else []
     return [str(health) for health in unwell] + [f"  {title(pod)}: {why}" for pod in pods if (why := workloads.trouble(pod))]
@@ -102,6 +100,7 @@ def troubles(deployment: Deployment) -> list[str]:
 
 def say_last_words(deployment: Deployment) -> None:
     """What containers wrote before they ended badly, each text once: replicas tend to say the same."""
+    deployment.look_again()
     try:
         broken = [(pod, container) for pod in deployment.pods() for container in workloads.broken_containers(pod)]
     except Failure as failure:

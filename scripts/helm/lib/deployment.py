@@ -71,6 +71,11 @@ class Deployment:
     def hooks(self) -> list[Object]:
         return self.helm.objects(self.name, "hooks") if self.release else []
 
+    def look_again(self) -> None:
+        """Forget what was seen of the release: helm has been at work."""
+        for seen in ("release", "objects", "hooks"):
+            self.__dict__.pop(seen, None)
+
     @cached_property
     def table(self) -> dict[tuple[str, str], scalable.Row]:
         return scalable.load(self.settings.scalable)

@@ -13,7 +13,7 @@ from lib.documents import load_objects
 from lib.files import age, write_privately
 from lib.kube import Kube, Object
 from lib.output import Failure
-from lib.processes import Done, failure
+from lib.processes import Done, no_answer
 from lib.settings import Settings
 from lib.values import Values
 
@@ -56,7 +56,7 @@ class Helm:
         """The release of that name; None when there is none. Raises Failure when that cannot be told."""
         done = self.run("list", "--all", "--filter", f"^{re.escape(name)}$", "--output", "json")
         if not done.ok:
-            raise failure(f"Cannot ask for the release {name}", done)
+            raise no_answer(f"Cannot ask for the release {name}", done)
         for item in json.loads(done.out or "[]"):
             if item["name"] == name:
                 return Release(name, int(item["revision"]), item["status"], item["chart"])
@@ -66,7 +66,7 @@ class Helm:
         """What the release consists of, as it was given to the cluster; or its `hooks`. Raises Failure."""
         done = self.run("get", part, name)
         if not done.ok:
-            raise failure(f"Cannot read the release {name}", done)
+            raise no_answer(f"Cannot read the release {name}", done)
         return list(load_objects(done.out))
 
     def history(self, name: str) -> list[dict[str, Any]]:

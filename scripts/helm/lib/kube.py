@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lib import processes
-from lib.processes import Done, failure
+from lib.processes import Done, failure, no_answer
 from lib.settings import Settings
 
 Object = dict[str, Any]
@@ -34,16 +34,20 @@ class Kube:
 
     def get(self, *arguments: str) -> list[Object]:
         """The objects that `kubectl get` finds. Raises Failure."""
-        what = f"Cannot look for {arguments[0]} in {self.namespace}"
-        return parse(self.do(what, "get", *arguments, "--output", "json", "--ignore-not-found"))
+        return self._ask(f"Cannot look for {arguments[0]} in {self.namespace}", *arguments)
 
     def live(self, objects: Iterable[Object]) -> list[Object]:
         """Those of the objects that are there, as they are now. Raises Failure."""
         wanted = [self.reference(item) for item in objects]
         if not wanted:
             return []
-        arguments = ["get", "--filename", "-", "--output", "json", "--ignore-not-found"]
-        return parse(self.do("Cannot look at what is there", *arguments, stdin=as_list(wanted)))
+        return self._ask("Cannot look at what is there", "--filename", "-", stdin=as_list(wanted))
+
+    def _ask(self, what: str, *arguments: str, stdin: str = "") -> list[Object]:
+        done = self.run("get", *arguments, "--output", "json", "--ignore-not-found", stdin=stdin)
+        if not done.ok:
+            raise no_answer(what, done)
+        return parse(done.out)
 
     def reference(self, item: Object) -> Object:
         """What is needed to find the object again."""

@@ -59,9 +59,19 @@ def run(argv: list[str], timeout: float, stdin: str = "", env: Mapping[str, str]
 
 
 def failure(what: str, done: Done) -> Failure:
-    """The Failure that a command's complaint amounts to."""
-    if FORBIDDEN.search(done.complaint):
-        return Unreachable(f"{what}: the cluster does not allow it. {done.complaint}")
-    if CANNOT_REACH.search(done.complaint):
-        return Unreachable(f"{what}: cannot reach the cluster, which says nothing of the deployment. {done.complaint}")
-    return Failure(f"{what}: {done.complaint}")
+    """The Failure that a complaint about a change amounts to."""
+    why = reason(done.complaint)
+    return Unreachable(f"{what}: {why}. {done.complaint}") if why else Failure(f"{what}: {done.complaint}")
+
+
+def no_answer(what: str, done: Done) -> Unreachable:
+    """The Failure that a complaint about a question amounts to: whatever it is, nothing is known."""
+    why = reason(done.complaint) or "the cluster gives no good answer"
+    return Unreachable(f"{what}: {why}, which says nothing of the deployment. {done.complaint}")
+
+
+def reason(complaint: str) -> str:
+    """What it says of the cluster, if anything."""
+    if FORBIDDEN.search(complaint):
+        return "the cluster does not allow it"
+    return "cannot reach the cluster" if CANNOT_REACH.search(complaint) else ""

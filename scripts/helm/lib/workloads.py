@@ -123,7 +123,7 @@ def trouble(pod: Object) -> str:
             return f"{container['name']}: {ended.get('reason', 'Error')}, exit code {ended['exitCode']}"
     if status.get("phase") == "Failed":
         return f"{status.get('reason', 'Failed')} {status.get('message', '')}".rstrip()
-    unready = [one["name"] for one in containers(status) if not one.get("ready") and (one.get("state") or {}).get("running")]
+    unready = [one["name"] for one in containers(status) if not one.get("ready") and "running" in (one.get("state") or {})]
     return f"{', '.join(unready)} not ready" if unready else ""
 
 
