@@ -26,7 +26,9 @@ def offline(helm: Path, kubectl: Path, tmp_path: Path) -> Suite:
                        '"contexts": [{"name": "a", "context": {"cluster": "a"}}]}')  # fmt: skip
     nowhere.chmod(0o600)
     tools = {"HELM_BIN": str(helm), "KUBECTL_BIN": str(kubectl), "DOCKER_CONFIG": str(tmp_path)}
-    return Suite(tmp_path / "suite data", {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "KUBECONFIG": str(nowhere), **tools})
+    return Suite(
+        tmp_path / "suite data", {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "KUBECONFIG": str(nowhere), **tools}
+    )
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ class Suite:
         self.cluster: Any = None
         self.env = environment | {"OCTOPOD_SUITE_DATA": str(data), "CHECK_IMAGES": "false", "HELM_TIMEOUT": "20"}
 
-    def command(self, script: str, chart: str = "", name: str = "orange", app: Any = (), **deployment: str) -> list[str]:
+    def command(
+        self, script: str, chart: str = "", name: str = "orange", app: Any = (), **deployment: str
+    ) -> list[str]:
         """`chart`: the name of one of tests/charts, unless `deployment` says where it is."""
         arguments = [*GENERAL, "--name", name] if script in ABOUT_ONE else list(GENERAL)
         arguments += [word for key, value in dict(app).items() for word in ("--application-config", f"{key}={value}")]
@@ -162,9 +164,9 @@ class RegistryHandler(BaseHTTPRequestHandler):
             self.reply(self.broken)
         elif path == "/token":
             self.reply(200 if given == self.login else 401, json.dumps({"token": f"for {query}"}).encode())
-        elif self.login and not given.startswith("Basic" if self.plain else "Bearer for "):
-            self.challenge()
-        elif self.login and self.plain and given != self.login:
+        elif (self.login and not given.startswith("Basic" if self.plain else "Bearer for ")) or (
+            self.login and self.plain and given != self.login
+        ):
             self.challenge()
         else:
             self.find(path.removeprefix("/v2/"))

@@ -71,12 +71,18 @@ def test_what_is_no_repository_is_named(offline, repository):
     [
         ({"chart_name": "web"}, "chart_repo_url is missing"),
         ({"chart_repo_url": "http://127.0.0.1:9"}, "chart_name is missing"),
-        ({"chart_repo_url": "ftp://example.com", "chart_name": "web"}, "chart_repo_url must be an http(s):// or oci://"),
+        (
+            {"chart_repo_url": "ftp://example.com", "chart_name": "web"},
+            "chart_repo_url must be an http(s):// or oci://",
+        ),
         ({"chart_repo_url": "-http://x", "chart_name": "web"}, "chart_repo_url must be an http(s):// or oci://"),
         ({"chart_repo_url": "http://u:p@example.com", "chart_name": "web"}, "chart_repo_url must not hold a password"),
         ({"chart_repo_url": "http://127.0.0.1:9", "chart_name": "--debug"}, '"--debug" cannot be the name of a chart'),
         ({"chart_repo_url": "/srv", "chart_name": "../../etc"}, '"../../etc" cannot be the name of a chart'),
-        ({"chart_repo_url": "http://127.0.0.1:9", "chart_name": "w", "chart_version": "--x"}, '"--x" cannot be the version'),
+        (
+            {"chart_repo_url": "http://127.0.0.1:9", "chart_name": "w", "chart_version": "--x"},
+            '"--x" cannot be the version',
+        ),
     ],
 )
 def test_reference_that_cannot_be_is_refused(offline, config, said):
@@ -102,7 +108,11 @@ def test_password_of_the_settings_opens_the_repository_of_the_settings(offline, 
 
 
 def test_password_of_the_settings_goes_nowhere_else(offline, new_repository):
-    offline.env |= {"HELM_USER": "ann", "HELM_PASS": PASSWORD, "DEFAULTS": '{"chart_repo_url": "https://charts.example"}'}
+    offline.env |= {
+        "HELM_USER": "ann",
+        "HELM_PASS": PASSWORD,
+        "DEFAULTS": '{"chart_repo_url": "https://charts.example"}',
+    }
     elsewhere = new_repository().add("web", "1.0.0")
     assert greeting(offline, chart_repo_url=elsewhere.url) == "Hello"
     assert elsewhere.site.seen
@@ -177,10 +187,17 @@ def test_interrupted_refresh_leaves_the_old_index(offline, repository, tmp_path)
     age_everything(offline)
     helm = offline.env["HELM_BIN"]
     fatal = tmp_path / "helm"
-    fatal.write_text('#!/bin/sh\n[ "$1" = repo ] || exit 1\necho "entries: {" >"$HELM_REPOSITORY_CACHE/repository-index.yaml"\nkill -9 $PPID\n')
+    fatal.write_text(
+        '#!/bin/sh\n[ "$1" = repo ] || exit 1\necho "entries: {" >"$HELM_REPOSITORY_CACHE/repository-index.yaml"\nkill -9 $PPID\n'
+    )
     fatal.chmod(0o755)
     offline.env["HELM_BIN"] = str(fatal)
-    assert offline.run("application_config", chart_repo_url=repository.url, chart_name="web", chart_version="1.1.0").returncode < 0
+    assert (
+        offline.run(
+            "application_config", chart_repo_url=repository.url, chart_name="web", chart_version="1.1.0"
+        ).returncode
+        < 0
+    )
     offline.env["HELM_BIN"] = helm
     repository.site.stop()
     assert greeting(offline, chart_repo_url=repository.url, chart_version="1.0.0") == "Hello"
@@ -210,7 +227,9 @@ def test_init_needs_the_default_repository_only_when_nobody_else_fetches_it(offl
 def test_chart_comes_from_a_directory(offline, tmp_path, helm):
     assert greeting(offline, chart_repo_url=str(CHARTS)) == "Hello"
     assert offline.pairs("application_config", chart_repo_url=str(CHARTS / "web"))["greeting"] == "Hello"
-    assert offline.pairs("application_config", chart_repo_url=f"file://{CHARTS}", chart_name="web")["greeting"] == "Hello"
+    assert (
+        offline.pairs("application_config", chart_repo_url=f"file://{CHARTS}", chart_name="web")["greeting"] == "Hello"
+    )
 
 
 def test_package_in_a_directory_is_taken_by_its_version(offline, new_repository):
@@ -240,7 +259,9 @@ def packaged(repository, chart="web", version="1.0.0"):
 def chart_registry(new_registry, new_repository, **attributes):
     blobs, manifest = packaged(new_repository())
     manifests = {"shop/charts/web:1.0.0": manifest, "shop/charts/web:0.9.0": manifest}
-    return new_registry(blobs=blobs, manifests=manifests, tags={"shop/charts/web": ["0.9.0", "1.0.0", "latest"]}, **attributes)
+    return new_registry(
+        blobs=blobs, manifests=manifests, tags={"shop/charts/web": ["0.9.0", "1.0.0", "latest"]}, **attributes
+    )
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -250,7 +271,9 @@ def test_chart_comes_from_a_registry(offline, new_registry, new_repository, plai
     url = f"oci://{site.host}/shop/charts"
     assert greeting(offline, chart_repo_url=url, chart_version="1.0.0", **login) == "Hello"
     assert offline.pairs("application_config", chart_repo_url=f"{url}/web", **login)["greeting"] == "Hello"
-    assert site.paths().count("/v2/shop/charts/web/manifests/0.9.0") == 0, "the newest is taken, and no tag that is no version"
+    assert site.paths().count("/v2/shop/charts/web/manifests/0.9.0") == 0, (
+        "the newest is taken, and no tag that is no version"
+    )
     said = offline.refused("config_check", chart_repo_url=url, chart_name="web", chart_version="1.0.0")
     assert said.startswith(f"The registry {site.host} does not give us oci://{site.host}/shop/charts/web: it ")
 
@@ -260,7 +283,9 @@ def test_missing_chart_in_a_registry_is_named(offline, new_registry, new_reposit
     url = f"oci://{site.host}/shop/charts"
     said = offline.refused("config_check", chart_repo_url=url, chart_name="web", chart_version="7.0.0")
     assert said == f"There is no chart 7.0.0 in {url}/web.\n"
-    assert offline.refused("config_check", chart_repo_url=url, chart_name="nope") == f"There is no chart in {url}/nope.\n"
+    assert (
+        offline.refused("config_check", chart_repo_url=url, chart_name="nope") == f"There is no chart in {url}/nope.\n"
+    )
 
 
 def test_chart_that_was_changed_on_its_way_is_refused(offline, new_registry, new_repository):
@@ -288,7 +313,13 @@ def test_keys_of_subcharts_are_suggested_and_have_types(suite):
     suite.do("create", "parent", app=app)
     configs = {item["metadata"]["name"]: item["data"] for item in suite.cluster.objects("configmap", "staging")}
     child = json.loads(configs["orange-child"]["values.json"])
-    assert child == {"enabled": False, "size": 3, "label": "from the parent", "deep": {"er": {"still": True}}, "new": "3"}
+    assert child == {
+        "enabled": False,
+        "size": 3,
+        "label": "from the parent",
+        "deep": {"er": {"still": True}},
+        "new": "3",
+    }
     assert json.loads(configs["orange-second"]["values.json"])["deep"] == {"er": {"still": False}}
 
 
@@ -308,7 +339,9 @@ def test_schema_speaks_in_config_check(offline):
     assert "name" in offline.refused("config_check", "schema")
     said = offline.refused("config_check", "schema", app={"name": "x", "size": "9"})
     assert "size" in said and "5" in said
-    assert "extra must be true or false." in offline.refused("config_check", "schema", app={"name": "x", "extra": "often"})
+    assert "extra must be true or false." in offline.refused(
+        "config_check", "schema", app={"name": "x", "extra": "often"}
+    )
 
 
 def test_values_file_of_the_chart_is_on_top_of_its_values(offline, repository):

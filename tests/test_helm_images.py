@@ -35,7 +35,9 @@ def test_reference_is_read_as_engines_read_it(text, image):
     assert parse(text) == image
 
 
-@pytest.mark.parametrize("text", ["", ":1", "a:", "a b", "docker.io/A/b", "a@sha256:12", "a:tag:tag", "a//b", "-a", "a/b@", "x:.y"])
+@pytest.mark.parametrize(
+    "text", ["", ":1", "a:", "a b", "docker.io/A/b", "a@sha256:12", "a:tag:tag", "a//b", "-a", "a/b@", "x:.y"]
+)
 def test_what_is_no_reference_is_refused(text):
     with pytest.raises(ValueError, match="is not the name of an image"):
         parse(text)
@@ -82,7 +84,10 @@ def test_configuration_that_cannot_be_read_has_no_logins(text):
 
 
 def test_old_form_and_plain_passwords_are_read():
-    assert credentials.from_json('{"host": {"username": "ann", "password": "open sesame"}}').find("host", "a").header == LOGIN
+    assert (
+        credentials.from_json('{"host": {"username": "ann", "password": "open sesame"}}').find("host", "a").header
+        == LOGIN
+    )
 
 
 # Through config_check
@@ -172,7 +177,15 @@ def put_pull_secret(cluster, host, name="pull", namespace="staging"):
     cluster.namespace(namespace)
     data = {".dockerconfigjson": base64.b64encode(config(a=host).encode()).decode()}
     metadata = {"name": name, "namespace": namespace}
-    cluster.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/dockerconfigjson", "data": data})
+    cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": data,
+        }
+    )
 
 
 def test_pull_secret_of_the_cluster_opens_the_registry(suite, cluster, new_registry):
@@ -198,7 +211,9 @@ def test_pull_secret_that_may_not_be_read_is_named(suite, cluster, new_registry)
     site = new_registry(manifests={"shop/web:1.0": b"{}"}, login=LOGIN)
     put_pull_secret(cluster, site.host)
     cluster.fail("GET", "*/secrets/*", 403)
-    done = suite.run("config_check", "web", app={"image.repository": f"{site.host}/shop/web", "pullSecrets": '[{"name": "pull"}]'})
+    done = suite.run(
+        "config_check", "web", app={"image.repository": f"{site.host}/shop/web", "pullSecrets": '[{"name": "pull"}]'}
+    )
     assert done.returncode == 1
     assert "Images are looked up without the pull secrets pull." in done.stderr
     assert "open sesame" not in done.stdout + done.stderr

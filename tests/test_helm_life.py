@@ -287,7 +287,10 @@ def test_jobs_that_a_cron_job_has_started_are_ended(suite, cluster):
     reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "orange-nightly", "uid": owner["metadata"]["uid"]}
     metadata = {"name": "orange-nightly-1", "namespace": NS, "ownerReferences": [reference]}
     cluster.pods("registry.example.com/shop/jobs:1.0", then="never ready")
-    cluster.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": owner["spec"]["jobTemplate"]["spec"]}, NS)
+    cluster.put(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": owner["spec"]["jobTemplate"]["spec"]},
+        NS,
+    )
     assert suite.run("archive_check", "web").returncode == 1
     suite.do("archive", "web", app={"nightly": "true"})
     suite.do("archive_check", "web", app={"nightly": "true"})
@@ -299,7 +302,15 @@ def test_operators_kinds_are_archived(suite, cluster):
     labels = {"strimzi.io/cluster": "orange-kafka", "app": "kafka"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "kafka", "image": "kafka:1"}]}}
     spec = {"replicas": 3, "serviceName": "x", "selector": {"matchLabels": labels}, "template": template}
-    cluster.put({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "brokers", "labels": labels}, "spec": spec}, NS)
+    cluster.put(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "brokers", "labels": labels},
+            "spec": spec,
+        },
+        NS,
+    )
     assert "3 of its pods are left" in suite.refused("archive_check", "crd")
     suite.do("archive", "crd")
     assert cluster.get("postgresql", "orange-pg", NS)["spec"]["numberOfInstances"] == 0
@@ -390,7 +401,10 @@ def test_cleanup_leaves_others_alone(suite, cluster):
 def test_cleanup_removes_what_was_made_at_run_time(suite, cluster):
     suite.do("create", "web")
     labels = {"app.kubernetes.io/instance": "orange"}
-    cluster.put({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "made-later", "namespace": NS, "labels": labels}}, NS)
+    cluster.put(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "made-later", "namespace": NS, "labels": labels}},
+        NS,
+    )
     suite.do("cleanup", "web")
     assert remains(cluster) == {}
 

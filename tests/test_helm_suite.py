@@ -83,7 +83,9 @@ def test_configuration_that_cannot_work_is_refused_with_the_reason(helm_server, 
 
 
 def test_taking_a_default_away_takes_it_away(helm_server, cluster):
-    helm_server.running("orange", deployment={"chart_name": "types", "chart_version": "1.0.0"}, application={"number": None})
+    helm_server.running(
+        "orange", deployment={"chart_name": "types", "chart_version": "1.0.0"}, application={"number": None}
+    )
     got = json.loads(cluster.get("configmap", "orange", NS)["data"]["values.json"])
     assert "number" not in got and got["fraction"] == 1.5
 
@@ -143,12 +145,21 @@ def test_settings_and_keys_are_documented():
     names = set(re.findall(r'environ[.\[(get]*"([A-Z_]+)"|_(?:flag|seconds)\(environ, "([A-Z_]+)"', read))
     settings = {one or other for one, other in names}
     assert {"HELM_BIN", "DEFAULTS", "CHECK_IMAGES", "HELM_TIMEOUT", "INGRESS_HOST_KEY"} <= settings
-    for name in settings | {"chart_repo_url", "chart_repo_user", "chart_repo_pass", "chart_name", "chart_version", "values_file"}:
+    for name in settings | {
+        "chart_repo_url",
+        "chart_repo_user",
+        "chart_repo_pass",
+        "chart_name",
+        "chart_version",
+        "values_file",
+    }:
         assert f"`{name}`" in chapter, name
 
 
 def test_defaults_of_the_settings_are_printed(offline):
-    offline.env["DEFAULTS"] = json.dumps({"chart_repo_url": "https://charts.example", "chart_version": "1", "default_overrides": ["a.b=c=d,e"]})
+    offline.env["DEFAULTS"] = json.dumps(
+        {"chart_repo_url": "https://charts.example", "chart_version": "1", "default_overrides": ["a.b=c=d,e"]}
+    )
     assert parse_csv("deployment_config", offline.do("deployment_config")) == [
         ("chart_repo_url", "https://charts.example"),
         ("chart_version", "1"),

@@ -52,7 +52,9 @@ def test_what_is_no_path_is_refused(key):
         values.parse_path(key)
 
 
-@pytest.mark.parametrize("text", ["a,b", "{a,b}", 'say "hi"', "x=y=z", "null", "true", "1.10", "a\nb", " ", "[1", "\\", "é"])
+@pytest.mark.parametrize(
+    "text", ["a,b", "{a,b}", 'say "hi"', "x=y=z", "null", "true", "1.10", "a\nb", " ", "[1", "\\", "é"]
+)
 def test_strings_stay_strings(text):
     assert nested(("text", text)) == {"text": text}
     assert nested(("unknown.key", text)) == {"unknown": {"key": text}}
@@ -108,7 +110,9 @@ def test_null_takes_a_value_of_another_type_than_string_away():
 
 
 def test_schema_says_the_type_where_the_default_does_not():
-    schema = {"properties": {"nothing": {"type": ["integer", "null"]}, "extra": {"properties": {"on": {"type": "boolean"}}}}}
+    schema = {
+        "properties": {"nothing": {"type": ["integer", "null"]}, "extra": {"properties": {"on": {"type": "boolean"}}}}
+    }
     assert nested(("nothing", "3"), ("extra.on", "true"), schema=schema) == {"nothing": 3, "extra": {"on": True}}
     with pytest.raises(Refused, match=r"extra\.on must be true or false\."):
         nested(("extra.on", "maybe"), schema=schema)
@@ -176,7 +180,11 @@ def test_keys_that_are_no_strings_become_strings():
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False, width=32) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**6), 10**6)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1, max_size=6), inner, max_size=3),
     max_leaves=12,
 )
@@ -205,7 +213,14 @@ def test_defaults_and_values_of_every_type_reach_the_chart(offline):
 
 
 def test_hard_strings_reach_the_chart(offline):
-    hard = {"text": 'a,b={c}"d"\'e\\', "digits": "012", "version": "1.20", "new.key": "{x,y}", "lines": "-\n:", "number": "5"}
+    hard = {
+        "text": 'a,b={c}"d"\'e\\',
+        "digits": "012",
+        "version": "1.20",
+        "new.key": "{x,y}",
+        "lines": "-\n:",
+        "number": "5",
+    }
     found = rendered(offline, hard)
     assert {key: found[key] for key in ("text", "digits", "version", "lines", "number")} == {
         **{key: hard[key] for key in ("text", "digits", "version", "lines")},

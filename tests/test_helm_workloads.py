@@ -8,7 +8,12 @@ from lib.output import Failure
 
 
 def item(kind, spec=None, status=None, generation=2, **metadata):
-    return {"kind": kind, "metadata": {"name": "x", "generation": generation, **metadata}, "spec": spec or {}, "status": status or {}}
+    return {
+        "kind": kind,
+        "metadata": {"name": "x", "generation": generation, **metadata},
+        "spec": spec or {},
+        "status": status or {},
+    }
 
 
 def status(observed=2, **counts):
@@ -26,11 +31,19 @@ def stateful_set(spec=None, **changed):
 
 
 def daemon_set(**changed):
-    return item("DaemonSet", {}, status(**({"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2} | changed)))
+    return item(
+        "DaemonSet",
+        {},
+        status(**({"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 2} | changed)),
+    )
 
 
 def job(*conditions, spec=None, **counts):
-    return item("Job", spec, {"conditions": [{"type": kind, "status": "True", "message": "so"} for kind in conditions], **counts})
+    return item(
+        "Job",
+        spec,
+        {"conditions": [{"type": kind, "status": "True", "message": "so"} for kind in conditions], **counts},
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +154,9 @@ def test_what_was_not_set_is_taken_away_again():
 
 def test_table_has_the_kinds_of_the_cluster_and_the_two_of_operators():
     table = scalable.load(None)
-    assert {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler"} <= {kind for kind, _ in table}
+    assert {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler"} <= {
+        kind for kind, _ in table
+    }
     assert table["postgresql", "acid.zalan.do"].set == {"/spec/numberOfInstances": 0}
     assert table["Kafka", "kafka.strimzi.io"].workloads == "strimzi.io/cluster={name}"
 
@@ -154,7 +169,7 @@ def test_table_is_extended_by_a_file_of_ones_own(tmp_path):
     assert table["Job", "batch"].delete and not table["Job", "batch"].set
 
 
-@pytest.mark.parametrize("text", ["[", 'x = 1', '[Toy]\nsot = 1', '[Toy]\nset."spec" = 0', '[Toy]\ngroup = 1'])
+@pytest.mark.parametrize("text", ["[", "x = 1", "[Toy]\nsot = 1", '[Toy]\nset."spec" = 0', "[Toy]\ngroup = 1"])
 def test_table_that_is_not_understood_is_refused(tmp_path, text):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(Failure, match=r"bad\.toml"):
@@ -180,7 +195,10 @@ def rule(host="", *paths):
         (ingress(rule("a.example", "/")), ["http://a.example"]),
         (ingress(rule("a.example", "/", "/api")), ["http://a.example", "http://a.example/api"]),
         (ingress(rule("a.example", "/api(/|$)(.*)")), ["http://a.example"]),
-        (ingress(rule("a.example"), rule("b.example"), tls=[{"hosts": ["b.example"]}]), ["http://a.example", "https://b.example"]),
+        (
+            ingress(rule("a.example"), rule("b.example"), tls=[{"hosts": ["b.example"]}]),
+            ["http://a.example", "https://b.example"],
+        ),
         (ingress(rule("a.example"), tls=[{"secretName": "x"}]), ["https://a.example"]),
         (ingress(rule("a.b.example"), tls=[{"hosts": ["*.b.example"]}]), ["https://a.b.example"]),
         (ingress(rule("*.example")), []),

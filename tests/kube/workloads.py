@@ -39,7 +39,7 @@ class DaemonSets(Controller):
         rolling = item["spec"]["updateStrategy"]["type"] == "RollingUpdate"
         wanted = int(self._fits(item))
         for pod in self.owned("Pod", item):
-            if not wanted or rolling and pod["metadata"]["labels"].get("controller-revision-hash") != revision:
+            if not wanted or (rolling and pod["metadata"]["labels"].get("controller-revision-hash") != revision):
                 self.end("Pod", pod)
         if wanted and not self.all_pods(item):
             self.make_pod(item, **{"controller-revision-hash": revision, "pod-template-generation": "1"})

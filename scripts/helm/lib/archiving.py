@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from lib import scalable
 from lib.deployment import WORKLOADS, Deployment, unique
@@ -22,7 +23,7 @@ def archive(deployment: Deployment) -> None:
     problems: list[str] = []
     live, made = archivable(deployment)
     for item in [*in_order(live), *made]:
-        attempt(problems, lambda item=item: archive_one(deployment, item))
+        attempt(problems, partial(archive_one, deployment, item))
     attempt(problems, lambda: sweep(deployment))
     give_up(problems)
 
@@ -41,7 +42,7 @@ def restore(deployment: Deployment) -> None:
     problems: list[str] = []
     live, made = archivable(deployment)
     for item in [*made, *reversed(in_order(live))]:
-        attempt(problems, lambda item=item: change(deployment, item, scalable.restoring))
+        attempt(problems, partial(change, deployment, item, scalable.restoring))
     attempt(problems, lambda: make_again(deployment, live))
     give_up(problems)
 
@@ -52,7 +53,9 @@ def archivable(deployment: Deployment) -> tuple[list[Object], list[Object]]:
     live = deployment.kube.live(known)
     rows = [(item, deployment.row(item)) for item in live]
     selectors = [row.workloads.format(name=item["metadata"]["name"]) for item, row in rows if row and row.workloads]
-    made = unique(item for one in selectors for item in deployment.kube.get("statefulsets,deployments", "--selector", one))
+    made = unique(
+        item for one in selectors for item in deployment.kube.get("statefulsets,deployments", "--selector", one)
+    )
     return live, made
 
 

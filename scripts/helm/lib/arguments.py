@@ -7,7 +7,6 @@ from lib.output import SECRET_KEY, Failure, hide
 
 KNOWN_KEYS = ("chart_name", "chart_repo_pass", "chart_repo_url", "chart_repo_user", "chart_version", "values_file")
 FIELDS = {"--project-name": "project", "--base-domain": "base_domain", "--namespace": "namespace", "--name": "name"}
-LEVELS = {"--application-config": "application", "--deployment-config": "deployment"}
 
 
 class Request(NamedTuple):
@@ -43,12 +42,13 @@ def parse(argv: list[str], named: bool = True) -> Request:
 
 
 def _with(request: Request, flag: str, value: str) -> Request:
+    if flag == "--application-config":
+        return request._replace(application=(*request.application, parse_pair(value)))
+    if flag == "--deployment-config":
+        return request._replace(deployment=(*request.deployment, parse_pair(value)))
     if flag in FIELDS:
-        return request._replace(**{FIELDS[flag]: value})
-    if flag not in LEVELS:
-        raise Failure(f"The argument {flag} is not known.")
-    level = LEVELS[flag]
-    return request._replace(**{level: (*getattr(request, level), parse_pair(value))})
+        return Request(**(request._asdict() | {FIELDS[flag]: value}))
+    raise Failure(f"The argument {flag} is not known.")
 
 
 def parse_pair(pair: str) -> tuple[str, str]:

@@ -96,7 +96,9 @@ def _check(reference: Reference) -> None:
     if not re.match(r"(https?|oci)://[^/\s]+", reference.url):
         raise Failure("chart_repo_url must be an http(s):// or oci:// address, or the absolute path of a directory.")
     if urllib.parse.urlsplit(reference.url).password:
-        raise Failure("chart_repo_url must not hold a password: there are chart_repo_user and chart_repo_pass for that.")
+        raise Failure(
+            "chart_repo_url must not hold a password: there are chart_repo_user and chart_repo_pass for that."
+        )
     if not reference.name and not reference.url.startswith("oci://"):
         raise Failure("chart_name is missing: which chart of the repository is it?")
 
@@ -269,7 +271,9 @@ def newest(tags: list[str]) -> str:
     matches = [match for match in map(SEMVER.fullmatch, tags) if match]
     if not matches:
         raise Missing
-    return max(matches, key=lambda match: (not match[4], *(int(part) for part in match.group(1, 2, 3)), match[4] or "")).string
+    return max(
+        matches, key=lambda match: (not match[4], *(int(part) for part in match.group(1, 2, 3)), match[4] or "")
+    ).string
 
 
 def reason(done: processes.Done) -> str:

@@ -53,7 +53,9 @@ def missing(wanted: list[Object], live: list[Object]) -> list[Health]:
     """The workloads that somebody has removed. Jobs that remove themselves are not missed."""
     there = {title(item) for item in live}
     gone = [item for item in wanted if title(item) not in there]
-    return [Health(title(item), "is gone") for item in gone if "ttlSecondsAfterFinished" not in (item.get("spec") or {})]
+    return [
+        Health(title(item), "is gone") for item in gone if "ttlSecondsAfterFinished" not in (item.get("spec") or {})
+    ]
 
 
 def another(deployment: Deployment, chart: str, live: list[Object]) -> list[str]:

@@ -27,7 +27,9 @@ def clean(deployment: Deployment) -> None:
 
 def unambiguous(deployment: Deployment) -> list[str]:
     """The labels that only things of this release carry."""
-    return [one for one in deployment.selectors() if not one.startswith("job-name=")] + volume_labels(deployment.objects)
+    return [one for one in deployment.selectors() if not one.startswith("job-name=")] + volume_labels(
+        deployment.objects
+    )
 
 
 def volume_labels(objects: list[Object]) -> list[str]:

@@ -95,7 +95,9 @@ def troubles(deployment: Deployment) -> list[str]:
     live = deployment.kube.live(item for item in deployment.objects if item["kind"] in WORKLOADS)
     unwell = [health for health in map(workloads.health, live) if not health.ok]
     pods = deployment.pods() if unwell else []
-    return [str(health) for health in unwell] + [f"  {title(pod)}: {why}" for pod in pods if (why := workloads.trouble(pod))]
+    return [str(health) for health in unwell] + [
+        f"  {title(pod)}: {why}" for pod in pods if (why := workloads.trouble(pod))
+    ]
 
 
 def say_last_words(deployment: Deployment) -> None:
@@ -105,7 +107,9 @@ def say_last_words(deployment: Deployment) -> None:
         broken = [(pod, container) for pod in deployment.pods() for container in workloads.broken_containers(pod)]
     except Failure as failure:
         return complain(str(failure))
-    said = {deployment.kube.log(pod["metadata"]["name"], one, LOG_LINES): f"{one} in {title(pod)}" for pod, one in broken}
+    said = {
+        deployment.kube.log(pod["metadata"]["name"], one, LOG_LINES): f"{one} in {title(pod)}" for pod, one in broken
+    }
     for words, where in said.items():
         if words:
             say(f"Last words of {where}:")

@@ -40,7 +40,9 @@ class Deployment:
         asked = charts.wanted(self.request, self.settings)
         exact = charts.SEMVER.fullmatch(asked.version)
         if asked.directory and exact and asked.version.removeprefix("v") != found.version.removeprefix("v"):
-            raise Failure(f"There is no version {asked.version} of the chart {found.name} in {asked.url}. It is {found.version}.")
+            raise Failure(
+                f"There is no version {asked.version} of the chart {found.name} in {asked.url}. It is {found.version}."
+            )
         return found
 
     @cached_property
@@ -115,4 +117,6 @@ def selector(item: Object) -> str:
 
 
 def unique(items: Iterable[Object]) -> list[Object]:
-    return list({(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in items}.values())
+    return list(
+        {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in items}.values()
+    )

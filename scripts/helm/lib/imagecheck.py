@@ -55,9 +55,13 @@ def keys(deployment: Deployment) -> Keyring:
 def cluster_secrets(deployment: Deployment, names: set[str], accounts: set[str]) -> dict[str, Object]:
     """Those of the secrets that are in the cluster. Whoever may not read them goes on without."""
     try:
-        there = deployment.kube.live({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in sorted(accounts))
+        there = deployment.kube.live(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in sorted(accounts)
+        )
         names = names | {name for item in there for name in pull_secrets(item)}
-        secrets = deployment.kube.live({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in sorted(names))
+        secrets = deployment.kube.live(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in sorted(names)
+        )
     except Failure as failure:
         if names:
             complain(f"Images are looked up without the pull secrets {', '.join(sorted(names))}. {failure}")
@@ -79,7 +83,11 @@ def pull_secrets(node: object) -> Iterable[str]:
     if not isinstance(node, dict):
         return []
     listed = node.get("imagePullSecrets")
-    own = [item["name"] for item in listed if isinstance(item, dict) and item.get("name")] if isinstance(listed, list) else []
+    own = (
+        [item["name"] for item in listed if isinstance(item, dict) and item.get("name")]
+        if isinstance(listed, list)
+        else []
+    )
     return own + [name for value in node.values() for name in pull_secrets(value)]
 
 

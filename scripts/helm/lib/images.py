@@ -27,7 +27,9 @@ def parse(text: str) -> Image:
     path, colon, tag = path.partition(":")
     if host in DOCKER_HUB:
         host, path = DEFAULT_HOST, path if "/" in path else f"library/{path}"
-    wrong = not NAME.fullmatch(path) or (colon and not TAG.fullmatch(tag)) or ("@" in text and not DIGEST.fullmatch(digest))
+    wrong = (
+        not NAME.fullmatch(path) or (colon and not TAG.fullmatch(tag)) or ("@" in text and not DIGEST.fullmatch(digest))
+    )
     if wrong:
         raise ValueError(f'"{text}" is not the name of an image')
     return Image(host, path, digest or tag or "latest")

@@ -46,7 +46,7 @@ class Broken(Silent):
 class _SameHostOnly(urllib.request.HTTPRedirectHandler):
     """Blobs are often elsewhere: go there, but without our credentials."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         if new and urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
             new.remove_header("Authorization")
@@ -115,7 +115,9 @@ class Registry:
                 raise self._problem(error) from None
             challenge = error.headers.get("WWW-Authenticate", "")
         try:
-            return self._open(method, url, headers | {"Authorization": self._authorization(challenge, login, repository)})
+            return self._open(
+                method, url, headers | {"Authorization": self._authorization(challenge, login, repository)}
+            )
         except urllib.error.HTTPError as error:
             raise self._problem(error) from None
 

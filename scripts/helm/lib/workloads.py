@@ -80,7 +80,8 @@ def job(spec: Object, status: Object) -> str:
     active = status.get("active", 0)
     if not active:
         return "has not begun"
-    return few(status.get("ready", active), active, "is not ready")
+    ready = status["ready"] if "ready" in status else active  # clusters older than 1.24 do not say
+    return few(ready, active, "is not ready")
 
 
 PROBLEMS: dict[str, Callable[[Object, Object], str]] = {
@@ -123,7 +124,9 @@ def trouble(pod: Object) -> str:
             return f"{container['name']}: {ended.get('reason', 'Error')}, exit code {ended['exitCode']}"
     if status.get("phase") == "Failed":
         return f"{status.get('reason', 'Failed')} {status.get('message', '')}".rstrip()
-    unready = [one["name"] for one in containers(status) if not one.get("ready") and "running" in (one.get("state") or {})]
+    unready = [
+        one["name"] for one in containers(status) if not one.get("ready") and "running" in (one.get("state") or {})
+    ]
     return f"{', '.join(unready)} not ready" if unready else ""
 
 
