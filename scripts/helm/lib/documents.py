@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from lib.output import Failure
+
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Safe, and in C where that was built."""
@@ -34,11 +36,24 @@ def load(text: str | bytes) -> Any:
 
 
 def load_objects(text: str) -> Iterator[dict[str, Any]]:
-    """The Kubernetes objects in the text, those in Lists one by one. Documents that are none, comments say, are left out."""
-    for document in yaml.load_all(text, Loader):
-        if not isinstance(document, dict) or "kind" not in document:
-            continue
-        if document["kind"].endswith("List") and isinstance(document.get("items"), list):
-            yield from document["items"]
-        else:
-            yield document
+    """The Kubernetes objects in the text, those in Lists one by one. Documents that are none, comments say, are left out.
+
+    Raises Failure for what is no YAML.
+    """
+    try:
+        for document in yaml.load_all(text, Loader):
+            yield from filter(is_object, items(document))
+    except yaml.YAMLError as error:
+        raise Failure(f"What helm has rendered is not YAML: {error}") from None
+
+
+def items(document: Any) -> list[Any]:
+    is_list = isinstance(document, dict) and isinstance(document.get("items"), list)
+    return document["items"] if is_list and str(document.get("kind")).endswith("List") else [document]
+
+
+def is_object(document: Any) -> bool:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return isinstance(metadata, dict) and bool(
+        metadata.get("name") and document.get("kind") and document.get("apiVersion")
+    )

@@ -17,7 +17,7 @@ from lib.processes import Done, no_answer
 from lib.settings import Settings
 from lib.values import Values
 
-PATIENCE = 45.0  # seconds for a question
+PATIENCE = 25.0  # seconds for a question: check has 60 in all
 CAPABILITIES_KEPT = 600.0
 
 

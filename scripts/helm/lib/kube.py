@@ -10,7 +10,7 @@ from lib.settings import Settings
 
 Object = dict[str, Any]
 TIMEOUT = 15  # seconds for one request
-PATIENCE = 45.0  # seconds for a command, which may need several
+PATIENCE = 25.0  # seconds for a command, which may need several
 
 
 class Kube:

@@ -80,7 +80,7 @@ def job(spec: Object, status: Object) -> str:
     active = status.get("active", 0)
     if not active:
         return "has not begun"
-    ready = status["ready"] if "ready" in status else active  # clusters older than 1.24 do not say
+    ready: Any = status.get("ready", active)  # clusters older than 1.24 do not say
     return few(ready, active, "is not ready")
 
 
