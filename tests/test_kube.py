@@ -7,6 +7,8 @@ import pytest
 import requests
 from kube.cluster import Cluster
 
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
 
 def deployment(name="web", image="nginx:1", replicas=1, **spec):
     labels = {"app": name}
@@ -16,8 +18,7 @@ def deployment(name="web", image="nginx:1", replicas=1, **spec):
 
 
 def stateful_set(name="db", replicas=2, image="db:1", **spec):
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claims = [{"metadata": {"name": "data"}, "spec": claim}]
+    claims = [{"metadata": {"name": "data"}, "spec": CLAIM}]
     item = deployment(name, image, replicas, serviceName=name, volumeClaimTemplates=claims, **spec)
     return item | {"kind": "StatefulSet"}
 
@@ -78,7 +79,7 @@ class Kubectl:
         assert result.returncode != 0, result.stdout
         return result.stdout
 
-    def apply(self, *items: dict, **options: str) -> str:
+    def apply(self, *items: dict) -> str:
         return self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def value(self, path: str, *what: str) -> str:
@@ -146,7 +147,7 @@ def test_an_object_can_be_read_in_every_version_of_its_kind(ctl: Kubectl) -> Non
         "v2beta2": ".spec.metrics[0].resource.target.averageUtilization",
     }
     for version, path in paths.items():
-        assert ctl.value(path, f"hpa.{version}.autoscaling", "web") == "70"
+        assert ctl.value(path, f"horizontalpodautoscalers.{version}.autoscaling", "web") == "70"
 
 
 # ---- writing
@@ -534,6 +535,61 @@ def test_the_server_refuses(what: str, cluster: Cluster) -> None:
     assert message in status["message"]
 
 
+def container(**fields):
+    item = deployment("new")
+    item["spec"]["template"]["spec"]["containers"] = [{"name": "main", "image": "x", **fields}]
+    return item
+
+
+def of_kind(kind, **spec):
+    return {"kind": kind, "metadata": {"name": "new"}, "spec": spec}
+
+
+TARGET = {"kind": "Deployment", "name": "web"}
+INVALID = {
+    "a deployment without containers": (
+        deployment("new") | {"spec": {"selector": {}, "template": {}}},
+        ["spec.selector: Required value", "spec.template.spec.containers: Required value"],
+    ),
+    "a container without a name": (container(name=""), ["containers[0].name: Required value"]),
+    "a port out of range": (container(ports=[{"containerPort": 70000}]), ["must be between 1 and 65535"]),
+    "a variable without a name": (container(env=[{"value": "x"}]), ["containers[0].env[0].name: Required value"]),
+    "a mount of no volume": (
+        container(volumeMounts=[{"name": "x", "mountPath": "/"}]),
+        ['volumeMounts[0].name: Not found: "x"'],
+    ),
+    "a job that starts again for ever": (job("new", policy="Always"), ['Unsupported value: "Always"']),
+    "a service without ports": (of_kind("Service"), ["spec.ports: Required value"]),
+    "ports without names": (
+        of_kind("Service", ports=[{"port": 1}, {"port": 2}]),
+        ["spec.ports[0].name: Required value"],
+    ),
+    "an ingress to nowhere": (of_kind("Ingress"), ["either `defaultBackend` or `rules` must be specified"]),
+    "a path of no type": (of_kind("Ingress", rules=[{"http": {"paths": [{}]}}]), ["pathType must be specified"]),
+    "a claim of no size": (of_kind("PersistentVolumeClaim"), ["spec.accessModes", "spec.resources[storage]"]),
+    "a cron job without a schedule": (of_kind("CronJob"), ["spec.schedule: Required value"]),
+    "an autoscaler without bounds": (
+        of_kind("HorizontalPodAutoscaler", scaleTargetRef=TARGET),
+        ["must be greater than or equal to `minReplicas`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", INVALID)
+def test_nobody_can_create(what: str, cluster: Cluster) -> None:
+    item, messages = INVALID[what]
+    kind = cluster.kind(item["kind"])
+    prefix = f"/apis/{kind.api_version()}" if kind.group else "/api/v1"
+    answer = requests.post(
+        f"{cluster.url}{prefix}/namespaces/default/{kind.plural}",
+        json=item | {"apiVersion": kind.api_version()},
+        timeout=30,
+    )
+    assert answer.status_code == 422
+    assert [one for one in messages if one not in answer.json()["message"]] == []
+    assert cluster.find(item["kind"], "new") is None
+
+
 def test_custom_resources_take_no_strategic_patch(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put({"kind": "postgresql", "metadata": {"name": "pg"}, "spec": {"numberOfInstances": 1}})
     change = '{"spec": {"numberOfInstances": 0}}'
@@ -547,11 +603,7 @@ def test_kubectl_shows_what_is_wrong_with_each_field(ctl: Kubectl) -> None:
     item = deployment()
     item["spec"]["template"]["spec"]["containers"] = [{"name": "Main"}]
     said = ctl.fails("apply", "-f", "-", stdin=json.dumps(item))
-    assert (
-        textwrap.dedent("""\
-        The Deployment "web" is invalid:""")
-        in said
-    )
+    assert 'The Deployment "web" is invalid:' in said
     assert "spec.template.spec.containers[0].image: Required value" in said
     assert "spec.template.spec.containers[0].name: Invalid value" in said
 
@@ -585,6 +637,16 @@ def test_a_broken_rollout_keeps_the_old_pods(ctl: Kubectl, cluster: Cluster) -> 
     assert (status["replicas"], status["updatedReplicas"], status["availableReplicas"]) == (3, 1, 2)
     assert "timed out" in ctl.fails("rollout", "status", "deploy/web", "--timeout=1s")
     assert "ImagePullBackOff" in ctl("get", "pods")
+
+
+def test_a_rollout_can_take_too_long(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.pods("nginx:2", then="never ready")
+    cluster.put(deployment())
+    ctl("set", "image", "deploy/web", "main=nginx:2")
+    cluster.pass_deadlines()
+    assert "exceeded its progress deadline" in ctl.fails("rollout", "status", "deploy/web")
+    ctl("set", "image", "deploy/web", "main=nginx:3")
+    assert "successfully rolled out" in ctl("rollout", "status", "deploy/web")
 
 
 def test_a_recreated_deployment_has_no_pods_in_between(ctl: Kubectl, cluster: Cluster) -> None:
@@ -725,6 +787,54 @@ def test_pods_that_cannot_be_scheduled_or_pulled_or_kept_alive_leave_events(ctl:
         assert reason in ctl("describe", "pod", "sole")
         ctl("delete", "pod", "sole")
         ctl("delete", "events", "--all")
+
+
+NEEDS = {
+    "a secret for its environment": (
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "a"}}}]},
+        "CreateContainerConfigError",
+        'secret "x" not found',
+    ),
+    "a config map for its environment": (
+        {"envFrom": [{"configMapRef": {"name": "x"}}]},
+        "CreateContainerConfigError",
+        'configmap "x" not found',
+    ),
+    "a secret to mount": (
+        {"volumes": [{"name": "v", "secret": {"secretName": "x"}}]},
+        "ContainerCreating",
+        'secret "x" not found',
+    ),
+    "a claim": (
+        {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "x"}}]},
+        "Pending",
+        'persistentvolumeclaim "x" not found',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NEEDS)
+def test_a_pod_waits_for(what: str, ctl: Kubectl, cluster: Cluster) -> None:
+    change, state, said = NEEDS[what]
+    container = {"name": "main", "image": "x", **{key: value for key, value in change.items() if key != "volumes"}}
+    spec = {"containers": [container], "volumes": change.get("volumes", [])}
+    cluster.put({"kind": "Pod", "metadata": {"name": "sole"}, "spec": spec})
+    assert state in ctl("get", "pods")
+    assert said in ctl("describe", "pod", "sole")
+    cluster.put({"kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "b"}})
+    cluster.put(config_map("x"))
+    cluster.put({"kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": CLAIM})
+    assert "Running" in ctl("get", "pods")
+
+
+def test_pods_of_an_unknown_service_account_are_not_made(ctl: Kubectl, cluster: Cluster) -> None:
+    item = deployment()
+    item["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
+    ctl.apply(item)
+    assert cluster.objects("Pod") == []
+    assert 'serviceaccount "robot" not found' in ctl("get", "events")
+    ctl("create", "serviceaccount", "robot")
+    assert len(cluster.objects("Pod")) == 1
 
 
 def test_a_service_has_the_addresses_of_the_ready_pods_that_it_selects(ctl: Kubectl, cluster: Cluster) -> None:
@@ -887,6 +997,7 @@ def test_a_log_is_shown_and_its_tail(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put(deployment())
     assert ctl("logs", "deploy/web") == "one\ntwo\n"
     assert ctl("logs", "-l", "app=web", "--tail=1") == "two\n"
+    assert "previous terminated container" in ctl.fails("logs", "deploy/web", "--previous")
 
 
 def test_a_log_is_followed_until_the_pod_is_gone(ctl: Kubectl, cluster: Cluster) -> None:

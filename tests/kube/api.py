@@ -25,7 +25,7 @@ def discover(state: State, request: Request) -> Any:
             return b"ok"
         case ["openapi", "v2"]:
             wants_message = "proto" in request.headers.get("Accept", "")
-            return discovery.schema_message(kinds) if wants_message else discovery.schema(kinds)
+            return discovery.schema_message(kinds) if wants_message else discovery.schema()
         case ["api"]:
             return discovery.core_versions()
         case ["apis"]:
@@ -36,7 +36,7 @@ def discover(state: State, request: Request) -> Any:
             return discovery.group(group, kinds.groups()[group])
         case ["apis", group, version] if version in kinds.groups().get(group, []):
             return discovery.resources(kinds, group, version)
-        case ["api" | "apis", _, _, *_] if not (words[0] == "apis" and len(words) < 4):
+        case ["api", "v1", _, *_] | ["apis", _, _, _, *_]:
             return None
     raise errors.not_found_path()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+from .deployments import Deployments
 from .kinds import Kind
 from .kubelet import FATES, Behaviour
 from .patches import merge
@@ -21,6 +22,7 @@ from .server import Fault, Server
 from .state import State
 
 VERSION = "1.24.17"
+BOTH_STREAMS: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 
 
 class Cluster:
@@ -40,7 +42,7 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="octopod-kube-")
+        self._home = tempfile.TemporaryDirectory(prefix="octopod-kube-", ignore_cleanup_errors=True)
         self.home = Path(self._home.name)
         self.server = Server(self.state)
         self.url = f"http://127.0.0.1:{self.server.port}"
@@ -64,14 +66,13 @@ class Cluster:
 
     def run(self, program: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a client to its end; what it printed, on both streams, is in `stdout`."""
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.run([program, *arguments], env=self.environment, input=stdin, timeout=60, **both)
+        command: list[Path | str] = [program, *arguments]
+        return subprocess.run(command, env=self.environment, input=stdin, timeout=60, **BOTH_STREAMS)
 
     @contextmanager
     def running(self, program: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A client that runs meanwhile, such as one that watches; what it prints is in `stdout`."""
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        with subprocess.Popen([program, *arguments], env=self.environment, **both) as process:
+        with subprocess.Popen([program, *arguments], env=self.environment, **BOTH_STREAMS) as process:
             try:
                 yield process
             finally:
@@ -171,6 +172,11 @@ class Cluster:
     def forget_history(self) -> None:
         """Watches that want to go on from before now are told that this is too long ago (410)."""
         self.state.forgotten = self.state.store.version
+
+    def pass_deadlines(self) -> None:
+        """Deployments that are still rolling out have taken longer than their progressDeadlineSeconds."""
+        with self.state.changing() as store:
+            Deployments(store).pass_deadlines()
 
     @contextmanager
     def controllers_paused(self) -> Iterator[None]:

@@ -10,10 +10,9 @@ AVAILABLE = {
     True: ("True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
     False: ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
 }
-PROGRESSING = {
-    True: ("True", "NewReplicaSetAvailable", "The ReplicaSet has successfully progressed."),
-    False: ("True", "ReplicaSetUpdated", "The ReplicaSet is progressing."),
-}
+DONE = ("Progressing", "True", "NewReplicaSetAvailable", "The ReplicaSet has successfully progressed.")
+ROLLING = ("Progressing", "True", "ReplicaSetUpdated", "The ReplicaSet is progressing.")
+OVERDUE = ("Progressing", "False", "ProgressDeadlineExceeded", "The ReplicaSet has timed out progressing.")
 
 
 class Deployments(Controller):
@@ -22,13 +21,20 @@ class Deployments(Controller):
     def reconcile(self, item: Object) -> None:
         sets = self.owned("ReplicaSet", item)
         current = next((one for one in sets if same_template(one, item)), None)
-        if not current and not item["spec"].get("paused"):
-            current = self._new_set(item)
+        if item["spec"].get("paused"):
+            self._keep(item, sets)
         elif current:
             item = self._number_revision(item, current, sets)
-        olds = [one for one in self.owned("ReplicaSet", item) if not current or one["metadata"]["uid"] != uid(current)]
-        self._roll(item, current, olds)
+            self._roll(item, current, [one for one in sets if one is not current])
+        else:
+            current = self._new_set(item)
         self._deployment_status(item, current)
+
+    def _keep(self, item: Object, sets: list[Object]) -> None:
+        """Scale what there is: a paused deployment gets nothing new."""
+        used = [one for one in sets if one["spec"]["replicas"]] or sets[-1:]
+        if len(used) == 1:
+            self._scale(used[0], item["spec"]["replicas"])
 
     def _new_set(self, item: Object) -> Object:
         metadata, spec = item["metadata"], item["spec"]
@@ -63,14 +69,9 @@ class Deployments(Controller):
             self.store.put(self.kind_of("ReplicaSet"), _annotated(current, str(number)))
         return self.store.put(self.kind, _annotated(item, str(number)))
 
-    def _roll(self, item: Object, current: Object | None, olds: list[Object]) -> None:
+    def _roll(self, item: Object, current: Object, olds: list[Object]) -> None:
         """Let the pods of the current template take the place of the others, as far as the strategy allows."""
         wanted = item["spec"]["replicas"]
-        if current is None or item["spec"].get("paused"):
-            newest = current or (olds[-1] if olds else None)
-            if newest and sum(one["spec"]["replicas"] for one in olds) + (current is not None) <= 1:
-                self._scale(newest, wanted)
-            return
         count, old_count = current["spec"]["replicas"], sum(one["spec"]["replicas"] for one in olds)
         if item["spec"]["strategy"]["type"] == "Recreate":
             for old in olds:
@@ -88,6 +89,12 @@ class Deployments(Controller):
             fewer = min(old["spec"]["replicas"], unready + max(0, spare))
             spare -= max(0, fewer - unready)
             self._scale(old, old["spec"]["replicas"] - fewer)
+
+    def pass_deadlines(self) -> None:
+        """What has not been rolled out by now has taken too long."""
+        for item in self.store.select(self.kind):
+            facts = [OVERDUE if one["reason"] == ROLLING[2] else _fact(one) for one in item["status"]["conditions"]]
+            self.store.put(self.kind, item | {"status": item["status"] | {"conditions": conditions(item, *facts)}})
 
     def _scale(self, item: Object, replicas: int) -> None:
         item = self.store.get(self.kind_of("ReplicaSet"), item["metadata"]["namespace"], item["metadata"]["name"])
@@ -110,7 +117,7 @@ class Deployments(Controller):
             conditions=conditions(
                 item,
                 ("Available", *AVAILABLE[ready >= wanted - allowance(item)[1]]),
-                ("Progressing", *PROGRESSING[done]),
+                DONE if done else OVERDUE if _is_overdue(item) else ROLLING,
             ),
         )
 
@@ -128,6 +135,16 @@ def allowance(item: Object) -> tuple[int, int]:
     surge = number_of(rolling.get("maxSurge", 0), wanted, up=True)
     missing = number_of(rolling.get("maxUnavailable", 0), wanted, up=False)
     return surge, missing or (0 if surge else 1)
+
+
+def _fact(condition: Object) -> tuple[str, ...]:
+    return tuple(condition[key] for key in ("type", "status", "reason", "message"))
+
+
+def _is_overdue(item: Object) -> bool:
+    """Whether the deadline has passed since the last change."""
+    seen = dig(item, "status.observedGeneration") == item["metadata"]["generation"]
+    return seen and any(one["reason"] == OVERDUE[2] for one in dig(item, "status.conditions", []))
 
 
 def _annotated(item: Object, number: str) -> Object:

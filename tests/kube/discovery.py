@@ -1,7 +1,5 @@
 """What clients ask before anything else: versions, groups, resources, and a schema that says next to nothing."""
 
-from typing import Any
-
 from .kinds import Kind, Kinds
 from .paths import Object
 
@@ -57,13 +55,13 @@ def _resources(kind: Kind) -> list[Object]:
     return [main, *parts]
 
 
-def schema(kinds: Kinds) -> Object:
-    """OpenAPI 2, with nothing in it but that everything can be patched as a dry run: that is what clients look for."""
+def schema() -> Object:
+    """OpenAPI 2, with nothing in it."""
     return {"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": {}}
 
 
 def schema_message(kinds: Kinds) -> bytes:
-    """The same as the protobuf message `openapi.v2.Document`, which is what clients ask for."""
+    """The protobuf message `openapi.v2.Document`: all it says is what can be patched as a dry run, which clients look for."""
     paths = b""
     for kind in kinds.all:
         for version in kind.versions:
@@ -89,5 +87,5 @@ def field(number: int, content: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def varint(number: Any) -> bytes:
+def varint(number: int) -> bytes:
     return bytes([number & 0x7F | 0x80]) + varint(number >> 7) if number > 0x7F else bytes([number])

@@ -85,9 +85,12 @@ class Server:
         self.stopped.set()
         with self.state.store.lock:
             self.state.store.changed.notify_all()
-        for each in [self._listener, *list(self._connections)]:
-            _shut(each)
-        for thread in self._threads:
+        accepting, *serving = self._threads
+        _shut(self._listener)
+        accepting.join()  # so that no connection comes after those that are ended now
+        for connection in list(self._connections):
+            _shut(connection)
+        for thread in serving:
             thread.join()
         self._listener.close()
 
@@ -121,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self.command, self.path, self.headers, content)
+        request = Request(self.command, self.path, dict(self.headers), content)
         self.server.requests.append(request)
         self._answer(request)
         self.wfile.flush()

@@ -8,6 +8,7 @@ from typing import Any
 from . import errors
 from .api import formed, shown
 from .controller import finished
+from .kubelet import restarts
 from .paths import Object, dig
 from .request import Request, Target
 from .state import State
@@ -74,7 +75,7 @@ def log(state: State, request: Request, target: Target, gone: Gone) -> Iterator[
     with state.store.lock:
         text = _log(state, request, target)
     yield _tail(text, request).encode()
-    while request.flag("follow") and "follow" in request.query and not gone():
+    while request.query.get("follow") == "true" and not gone():
         with state.store.lock:
             pod = state.store.find(target.kind, target.namespace, target.name)
             if not pod or finished(pod):
@@ -91,6 +92,8 @@ def _log(state: State, request: Request, target: Target) -> str:
     name = request.query.get("container") or names[0]
     if name not in names:
         raise errors.bad_request(f"container {name} is not valid for pod {target.name}")
+    if request.query.get("previous") == "true" and not restarts(pod):
+        raise errors.bad_request(f'previous terminated container "{name}" in pod "{target.name}" not found')
     for container in dig(pod, "status.containerStatuses", [{"name": name, "state": {}}]):
         waiting = dig(container, "state.waiting.reason", "" if dig(pod, "spec.nodeName") else "Pending")
         if container["name"] == name and waiting not in ("", "CrashLoopBackOff"):
