@@ -38,6 +38,7 @@ screenshots:
 docs:
 	@tools/setup test
 	$(PYTHON) tools/write-settings-doc
+	$(PYTHON) tools/write-chart-doc
 
 # As root. Not part of the tests: it installs Debian packages and downloads a Debian.
 image-test:
