@@ -329,6 +329,19 @@ def test_external_database_is_one_secret(render):
     ]
 
 
+def test_server_waits_for_a_database_that_is_coming(render, tmp_path):
+    """The command is run, with a pg_isready that says what the real one does: nothing good without a user's name."""
+    wait = pod_of(the("Deployment", render()))["initContainers"][1]
+    assert wait["image"] == pod_of(the("StatefulSet", render(), "octopod-postgresql"))["containers"][0]["image"]
+    told = tmp_path / "told"
+    programs = {"pg_isready": f'echo "$@" >>{told}; [ "$(wc -l <{told})" -gt 2 ]', "sleep": ":"}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    subprocess.run(wait["command"], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
+    assert told.read_text().splitlines() == ["--host=octopod-postgresql --username=octopod"] * 3
+
+
 def test_scripts_get_no_password_by_the_way_of_libpq(render):
     assert not [name for name in environment(render()) if name.startswith("PG")]
 
