@@ -13,7 +13,9 @@ from kube.cluster import Cluster
 def suite(cluster: Cluster, helm: Path, kubectl: Path, tmp_path: Path) -> Suite:
     """The suite, before a new cluster."""
     tools = {"HELM_BIN": str(helm), "KUBECTL_BIN": str(kubectl), "DOCKER_CONFIG": str(tmp_path)}
-    return Suite(tmp_path / "suite data", cluster.environment | tools)
+    suite = Suite(tmp_path / "suite data", cluster.environment | tools)
+    suite.cluster = cluster
+    return suite
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ class Suite:
 
     def __init__(self, data: Path, environment: dict[str, str]) -> None:
         self.data = data
+        self.cluster: Any = None
         self.env = environment | {"OCTOPOD_SUITE_DATA": str(data), "CHECK_IMAGES": "false", "HELM_TIMEOUT": "20"}
 
     def command(self, script: str, chart: str = "", name: str = "orange", app: Any = (), **deployment: str) -> list[str]:

@@ -186,6 +186,7 @@ def _apply(state: State, request: Request, target: Target, body: Object) -> tupl
 def delete(state: State, request: Request, target: Target) -> tuple[int, Object]:
     item = state.store.get(target.kind, target.namespace, target.name)
     options = request.body or {}
+    dry = request.dry or options.get("dryRun")
     for field, wanted in (options.get("preconditions") or {}).items():
         if wanted != item["metadata"].get(field):
             why = (
@@ -194,10 +195,9 @@ def delete(state: State, request: Request, target: Target) -> tuple[int, Object]
             raise errors.conflict(target.kind, target.name, why)
     if target.kind.name == "Namespace" and target.name in ("default", "kube-system", "kube-public"):
         raise errors.forbidden("delete", target.kind, target.name, "this namespace may not be deleted")
-    if not request.dry:
+    if not dry:
         item = _delete(state, request, target.kind, item, options)
-    still_there = state.store.find(target.kind, target.namespace, target.name)
-    if still_there:
+    if state.store.find(target.kind, target.namespace, target.name):
         return 200, shown(target, item)
     about = {
         "name": target.name,
@@ -216,7 +216,7 @@ def _delete(state: State, request: Request, kind: Kind, item: Object, options: O
 
 
 def delete_all(state: State, request: Request, target: Target) -> tuple[int, Object]:
-    items = state.store.select(target.kind, target.namespace, request.selects())
-    for item in items if not request.dry else ():
-        _delete(state, request, target.kind, item, request.body or {})
+    items, options = state.store.select(target.kind, target.namespace, request.selects()), request.body or {}
+    for item in () if request.dry or options.get("dryRun") else items:
+        _delete(state, request, target.kind, item, options)
     return 200, formed(request, target, items, str(state.store.version))

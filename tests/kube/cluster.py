@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,21 @@ class Cluster:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
 
+    def run(self, program: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a client to its end; what it printed, on both streams, is in `stdout`."""
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.run([program, *arguments], env=self.environment, input=stdin, timeout=60, **both)
+
+    @contextmanager
+    def running(self, program: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A client that runs meanwhile, such as one that watches; what it prints is in `stdout`."""
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen([program, *arguments], env=self.environment, **both) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     @property
     def requests(self) -> list[Request]:
         """All so far, oldest first: method, path, query, body, status."""
@@ -90,7 +106,7 @@ class Cluster:
     def put(self, item: Object, namespace: str = "default") -> Object:
         """Create or replace an object; its status too, if it has one, and if no controller knows better."""
         kind = self.kind(item["kind"])
-        item = copy.deepcopy(item)
+        item = json.loads(json.dumps(item))
         metadata = item.setdefault("metadata", {})
         if kind.namespaced:
             metadata.setdefault("namespace", namespace)

@@ -1,8 +1,9 @@
 """The controllers around the workloads: garbage, namespaces, claims, load balancers, autoscalers."""
 
-from .controller import Controller, belongs, conditions, uid
+from .controller import Controller, belongs, conditions, is_ready, uid
 from .kinds import Kind
 from .paths import Object, dig
+from .selectors import by_spec
 from .store import Store
 
 PROTECTION = "kubernetes.io/pvc-protection"
@@ -106,15 +107,32 @@ def _claims_of(pod: Object) -> list[str]:
     return [dig(volume, "persistentVolumeClaim.claimName", "") for volume in pod["spec"].get("volumes") or []]
 
 
-class LoadBalancers(Controller):
-    """Services of that type get an address."""
+class Services(Controller):
+    """Load balancers get an address, and what is selected by a service is listed in its endpoints."""
 
     name = "Service"
 
     def reconcile(self, item: Object) -> None:
         if item["spec"]["type"] == "LoadBalancer" and not dig(item, "status.loadBalancer.ingress"):
             address = {"ip": f"203.0.113.{int(uid(item)[:2], 16)}"}
-            self.store.put(self.kind, item | {"status": {"loadBalancer": {"ingress": [address]}}})
+            item = self.store.put(self.kind, item | {"status": {"loadBalancer": {"ingress": [address]}}})
+        if item["spec"].get("selector"):
+            self._list_endpoints(item)
+
+    def _list_endpoints(self, item: Object) -> None:
+        kind, metadata = self.kind_of("Endpoints"), item["metadata"]
+        endpoints = self.store.find(kind, metadata["namespace"], metadata["name"])
+        if not endpoints:
+            about = {"name": metadata["name"], "namespace": metadata["namespace"]}
+            owned = about | {"ownerReferences": [self.reference(item)]}
+            endpoints = self.store.create(kind, {"apiVersion": "v1", "kind": "Endpoints", "metadata": owned})
+        chosen = by_spec({"matchLabels": item["spec"]["selector"]})
+        pods = self.store.select(self.kind_of("Pod"), metadata["namespace"], chosen)
+        addresses = [{"ip": pod["status"]["podIP"]} for pod in pods if is_ready(pod)]
+        ports = [{"port": port["port"], "protocol": port["protocol"]} for port in item["spec"].get("ports") or []]
+        subsets = [{"addresses": addresses, "ports": ports}] if addresses else []
+        if subsets or "subsets" in endpoints:
+            self.store.put(kind, endpoints | {"subsets": subsets})
 
 
 class Definitions(Controller):

@@ -25,7 +25,7 @@ class Behaviour:
         return any(fnmatch.fnmatchcase(known, self.glob) for known in [pod["metadata"]["name"], *images])
 
 
-FATES = ("ready", "never ready", "crash", "image", "pending", "lingering")
+FATES = ("usual", "ready", "never ready", "crash", "image", "pending", "done", "failed", "lingering")
 
 
 class Kubelet:
@@ -43,7 +43,7 @@ class Kubelet:
     def behaviour(self, pod: Object) -> Behaviour:
         """The last one that is about the pod."""
         found = (known for known in reversed(self.behaviours) if known.is_about(pod))
-        return next(found, Behaviour("*", "ready if it lasts"))
+        return next(found, Behaviour("*", "usual"))
 
     def look(self) -> bool:
         """Somebody looks: whether anything was waiting for that."""
@@ -64,14 +64,34 @@ class Kubelet:
     def _run(self, pod: Object, behaviour: Behaviour) -> None:
         then = self._fate(pod, behaviour)
         spec = pod["spec"] if then == "pending" else pod["spec"] | {"nodeName": NODE}
-        self.store.put(self.kind, pod | {"spec": spec, "status": self._status(pod, then)})
+        stored = self.store.put(self.kind, pod | {"spec": spec, "status": self._status(pod, then)})
+        if then in COMPLAINTS and stored is not pod:
+            self._complain(stored, *COMPLAINTS[then])
+
+    def _complain(self, pod: Object, reason: str, message: str) -> None:
+        """Leave an event, which `kubectl describe` shows."""
+        metadata = pod["metadata"]
+        about = {"kind": "Pod", "apiVersion": "v1"} | {key: metadata[key] for key in ("name", "namespace", "uid")}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{metadata['name']}.{self.store.suffix()}", "namespace": metadata["namespace"]},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": reason,
+            "message": message.format(image=pod["spec"]["containers"][0]["image"]),
+            "source": {"component": "kubelet"},
+            "count": 1,
+            **dict.fromkeys(("firstTimestamp", "lastTimestamp"), now()),
+        }
+        self.store.create(self.store.kinds.named("Event"), event)
 
     @staticmethod
     def _fate(pod: Object, behaviour: Behaviour) -> str:
         lasts = pod["spec"]["restartPolicy"] == "Always"
         if behaviour.looks > 0:
             return "never ready"
-        if behaviour.then == "ready if it lasts":
+        if behaviour.then == "usual":
             return "ready" if lasts else "done"
         if behaviour.then == "crash" and pod["spec"]["restartPolicy"] == "Never":
             return "failed"
@@ -112,6 +132,12 @@ PHASES = {
     "pending": "Pending",
     "done": "Succeeded",
     "failed": "Failed",
+}
+COMPLAINTS = {
+    "never ready": ("Unhealthy", "Readiness probe failed: connection refused"),
+    "crash": ("BackOff", "Back-off restarting failed container"),
+    "image": ("Failed", 'Failed to pull image "{image}": not found'),
+    "pending": ("FailedScheduling", "0/1 nodes are available: 1 Insufficient memory."),
 }
 
 

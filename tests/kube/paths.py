@@ -39,6 +39,13 @@ def each(value: Any, path: str, at: str = "") -> Iterator[tuple[str, Any]]:
             yield from each(value.get(name), rest, f"{at}.{name}")
 
 
+def tidy(value: Any) -> Any:
+    """A copy without the nulls, which are no values to a server."""
+    if isinstance(value, dict):
+        return {key: tidy(content) for key, content in value.items() if content is not None}
+    return [tidy(content) for content in value] if isinstance(value, list) else value
+
+
 def number_of(value: Any, total: int, up: bool) -> int:
     """What an int-or-percent such as `25%` means of `total`, rounded `up` or down."""
     if isinstance(value, str):

@@ -99,6 +99,14 @@ def _shut(connection: socket.socket) -> None:
         pass  # it is closed already
 
 
+def _ordered(code: int, request: Request) -> Refusal:
+    """What a client is told of a fault. It shows only the details of an invalid object."""
+    message = "this test wants it to fail"
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": "spec"}
+    details = {"name": request.path.rpartition("/")[2], "kind": "object", "causes": [cause]}
+    return Refusal(code, REASONS.get(code, "InternalError"), message, details)
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -137,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None:
             return False
         if isinstance(fault.what, int):
-            raise Refusal(fault.what, REASONS.get(fault.what, "InternalError"), "this test wants it to fail")
+            raise _ordered(fault.what, request)
         if fault.what == "hang":
             while not self._gone():
                 self.server.stopped.wait(0.05)

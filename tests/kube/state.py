@@ -20,7 +20,7 @@ CONTROLLERS = (
     workloads.Jobs,
     housekeeping.Namespaces,
     housekeeping.Claims,
-    housekeeping.LoadBalancers,
+    housekeeping.Services,
     housekeeping.Definitions,
     housekeeping.Autoscalers,
     housekeeping.Budgets,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from . import defaults, errors, rules
 from .kinds import Kind, Kinds
-from .paths import Object, dig, fill
+from .paths import Object, dig, fill, tidy
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # what generated names end with: no vowels, so no words
@@ -67,7 +67,7 @@ class Store:
 
     def create(self, kind: Kind, item: Object, dry: bool = False) -> Object:
         """Complete, check and store a new object."""
-        item = copy.deepcopy(item)
+        item = tidy(item)
         rules.decode(kind, item)
         self._name(kind, item)
         metadata = item["metadata"]
@@ -113,7 +113,7 @@ class Store:
 
         Raises Refusal when somebody else has changed it since the sender read it.
         """
-        item = copy.deepcopy(item)
+        item = tidy(item)
         rules.decode(kind, item)
         metadata = item["metadata"]
         old = self.get(kind, metadata.get("namespace", ""), metadata["name"])
@@ -189,6 +189,7 @@ class Store:
             self.drop(kind, item)
             return item
         self.version += 1
+        metadata = {key: value for key, value in metadata.items() if value not in (None, {}, [])}
         item = item | {"metadata": metadata | {"resourceVersion": str(self.version)}}
         self._objects[kind.resource, metadata.get("namespace", ""), metadata["name"]] = item
         self._tell(Event(self.version, kind, old, item))

@@ -82,6 +82,12 @@ COLUMNS: dict[str, list[Column]] = {
         ("Up-to-date", at("status.updatedReplicas", 0)),
         ("Available", at("status.availableReplicas", 0)),
     ],
+    "Event": [
+        ("Type", at("type")),
+        ("Reason", at("reason")),
+        ("Object", lambda item: f"{item['involvedObject']['kind'].lower()}/{item['involvedObject']['name']}"),
+        ("Message", at("message")),
+    ],
     "HorizontalPodAutoscaler": [
         ("Reference", _targets),
         ("MinPods", at("spec.minReplicas")),

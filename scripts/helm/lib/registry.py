@@ -39,6 +39,10 @@ class Silent(Exception):
     """The registry could not be asked; nothing follows for what is in it."""
 
 
+class Broken(Silent):
+    """The registry has answered, with something else than an answer."""
+
+
 class _SameHostOnly(urllib.request.HTTPRedirectHandler):
     """Blobs are often elsewhere: go there, but without our credentials."""
 
@@ -91,13 +95,15 @@ class Registry:
 
     def ask(self, method: str, repository: str, path: str, accept: str) -> Answer:
         """The registry's answer, over https, or http where that is allowed and it speaks nothing else."""
-        problem = Silent("")
+        problems = []
         for address in self.addresses:
             try:
                 return self._ask(method, f"{address}/{repository}/{path}", repository, accept)
+            except Broken:
+                raise
             except Silent as silent:
-                problem = silent
-        raise problem
+                problems.append(silent)
+        raise problems[0]
 
     def _ask(self, method: str, url: str, repository: str, accept: str) -> Answer:
         login = self.keyring.find(self.host, repository)
@@ -144,7 +150,7 @@ class Registry:
             return Denied("refuses us" if self.keyring.logins else "asks for a login, and there is none")
         if error.code in (400, 404):
             return Missing("has no such thing")
-        return Silent(f"{self.host} answers {error.code}")
+        return Broken(f"{self.host} answers {error.code}")
 
 
 def is_loopback(host: str) -> bool:
