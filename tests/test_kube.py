@@ -7,6 +7,8 @@ import pytest
 import requests
 from kube.cluster import Cluster
 
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
 
 def deployment(name="web", image="nginx:1", replicas=1, **spec):
     labels = {"app": name}
@@ -16,8 +18,7 @@ def deployment(name="web", image="nginx:1", replicas=1, **spec):
 
 
 def stateful_set(name="db", replicas=2, image="db:1", **spec):
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claims = [{"metadata": {"name": "data"}, "spec": claim}]
+    claims = [{"metadata": {"name": "data"}, "spec": CLAIM}]
     item = deployment(name, image, replicas, serviceName=name, volumeClaimTemplates=claims, **spec)
     return item | {"kind": "StatefulSet"}
 
@@ -78,7 +79,7 @@ class Kubectl:
         assert result.returncode != 0, result.stdout
         return result.stdout
 
-    def apply(self, *items: dict, **options: str) -> str:
+    def apply(self, *items: dict) -> str:
         return self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def value(self, path: str, *what: str) -> str:
@@ -146,7 +147,7 @@ def test_an_object_can_be_read_in_every_version_of_its_kind(ctl: Kubectl) -> Non
         "v2beta2": ".spec.metrics[0].resource.target.averageUtilization",
     }
     for version, path in paths.items():
-        assert ctl.value(path, f"hpa.{version}.autoscaling", "web") == "70"
+        assert ctl.value(path, f"horizontalpodautoscalers.{version}.autoscaling", "web") == "70"
 
 
 # ---- writing
@@ -547,11 +548,7 @@ def test_kubectl_shows_what_is_wrong_with_each_field(ctl: Kubectl) -> None:
     item = deployment()
     item["spec"]["template"]["spec"]["containers"] = [{"name": "Main"}]
     said = ctl.fails("apply", "-f", "-", stdin=json.dumps(item))
-    assert (
-        textwrap.dedent("""\
-        The Deployment "web" is invalid:""")
-        in said
-    )
+    assert 'The Deployment "web" is invalid:' in said
     assert "spec.template.spec.containers[0].image: Required value" in said
     assert "spec.template.spec.containers[0].name: Invalid value" in said
 
@@ -725,6 +722,54 @@ def test_pods_that_cannot_be_scheduled_or_pulled_or_kept_alive_leave_events(ctl:
         assert reason in ctl("describe", "pod", "sole")
         ctl("delete", "pod", "sole")
         ctl("delete", "events", "--all")
+
+
+NEEDS = {
+    "a secret for its environment": (
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "x", "key": "a"}}}]},
+        "CreateContainerConfigError",
+        'secret "x" not found',
+    ),
+    "a config map for its environment": (
+        {"envFrom": [{"configMapRef": {"name": "x"}}]},
+        "CreateContainerConfigError",
+        'configmap "x" not found',
+    ),
+    "a secret to mount": (
+        {"volumes": [{"name": "v", "secret": {"secretName": "x"}}]},
+        "ContainerCreating",
+        'secret "x" not found',
+    ),
+    "a claim": (
+        {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "x"}}]},
+        "Pending",
+        'persistentvolumeclaim "x" not found',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NEEDS)
+def test_a_pod_waits_for(what: str, ctl: Kubectl, cluster: Cluster) -> None:
+    change, state, said = NEEDS[what]
+    container = {"name": "main", "image": "x", **{key: value for key, value in change.items() if key != "volumes"}}
+    spec = {"containers": [container], "volumes": change.get("volumes", [])}
+    cluster.put({"kind": "Pod", "metadata": {"name": "sole"}, "spec": spec})
+    assert state in ctl("get", "pods")
+    assert said in ctl("describe", "pod", "sole")
+    cluster.put({"kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "b"}})
+    cluster.put(config_map("x"))
+    cluster.put({"kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": CLAIM})
+    assert "Running" in ctl("get", "pods")
+
+
+def test_pods_of_an_unknown_service_account_are_not_made(ctl: Kubectl, cluster: Cluster) -> None:
+    item = deployment()
+    item["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
+    ctl.apply(item)
+    assert cluster.objects("Pod") == []
+    assert 'serviceaccount "robot" not found' in ctl("get", "events")
+    ctl("create", "serviceaccount", "robot")
+    assert len(cluster.objects("Pod")) == 1
 
 
 def test_a_service_has_the_addresses_of_the_ready_pods_that_it_selects(ctl: Kubectl, cluster: Cluster) -> None:

@@ -21,6 +21,7 @@ from .server import Fault, Server
 from .state import State
 
 VERSION = "1.24.17"
+BOTH_STREAMS: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 
 
 class Cluster:
@@ -64,14 +65,13 @@ class Cluster:
 
     def run(self, program: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a client to its end; what it printed, on both streams, is in `stdout`."""
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.run([program, *arguments], env=self.environment, input=stdin, timeout=60, **both)
+        command: list[Path | str] = [program, *arguments]
+        return subprocess.run(command, env=self.environment, input=stdin, timeout=60, **BOTH_STREAMS)
 
     @contextmanager
     def running(self, program: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A client that runs meanwhile, such as one that watches; what it prints is in `stdout`."""
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        with subprocess.Popen([program, *arguments], env=self.environment, **both) as process:
+        with subprocess.Popen([program, *arguments], env=self.environment, **BOTH_STREAMS) as process:
             try:
                 yield process
             finally:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from .errors import Refusal
+from .events import complain
 from .kinds import Kind
 from .paths import Object, dig, fill
 from .store import SUFFIX, Store, now
@@ -51,9 +53,12 @@ class Controller:
         metadata = fill(pod, "metadata", {})
         metadata["labels"] = metadata.get("labels", {}) | labels
         metadata["namespace"] = owner["metadata"]["namespace"]
-        metadata["name"] = name or f"{owner['metadata']['name']}-{self.store.suffix()}"
+        metadata |= {"name": name} if name else {"generateName": f"{owner['metadata']['name']}-"}
         metadata["ownerReferences"] = [self.reference(owner)]
-        self.store.create(self.kind_of("Pod"), {"apiVersion": "v1", "kind": "Pod", **pod})
+        try:
+            self.store.create(self.kind_of("Pod"), {"apiVersion": "v1", "kind": "Pod", **pod})
+        except Refusal as refusal:
+            complain(self.store, self.kind, owner, "FailedCreate", f"Error creating: {refusal.message}")
 
     def end(self, kind: str, item: Object) -> None:
         self.store.delete(self.kind_of(kind), item)

@@ -51,14 +51,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "spec.revisionHistoryLimit": 10,
     },
 }
-POD_DEFAULTS = {
+POD_DEFAULTS: dict[str, Any] = {
     "dnsPolicy": "ClusterFirst",
     "restartPolicy": "Always",
     "schedulerName": "default-scheduler",
     "securityContext": {},
     "terminationGracePeriodSeconds": 30,
 }
-CONTAINER_DEFAULTS = {
+CONTAINER_DEFAULTS: dict[str, Any] = {
     "resources": {},
     "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File",
@@ -72,7 +72,8 @@ def complete(kind: Kind, item: Object) -> None:
     """Fill in what the sender left out."""
     for path, value in DEFAULTS.get(kind.name, {}).items() if not kind.custom else ():
         fill(item, path, copy.deepcopy(value))
-    if (path := POD_SPECS.get(kind.name)) and (spec := dig(item, path)) and isinstance(spec, dict):
+    spec = dig(item, POD_SPECS.get(kind.name, ""))
+    if isinstance(spec, dict):
         _complete_pod(spec)
     if special := SPECIAL.get(kind.qualified):
         special(item)
@@ -95,9 +96,9 @@ def _complete_container(container: Object) -> None:
     fill(container, "imagePullPolicy", "IfNotPresent" if ":" in name and not name.endswith(":latest") else "Always")
     for port in container.get("ports") or []:
         fill(port, "protocol", "TCP")
-    for probe in [container.get(key) for key in ("livenessProbe", "readinessProbe", "startupProbe")]:
-        for key, value in PROBE_DEFAULTS.items() if probe else ():
-            fill(probe, key, value)
+    for probe in filter(None, map(container.get, ("livenessProbe", "readinessProbe", "startupProbe"))):
+        for setting, number in PROBE_DEFAULTS.items():
+            fill(probe, setting, number)
 
 
 def _rolling(strategy: str, **limits: Any) -> Callable[[Object], None]:

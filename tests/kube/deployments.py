@@ -22,13 +22,20 @@ class Deployments(Controller):
     def reconcile(self, item: Object) -> None:
         sets = self.owned("ReplicaSet", item)
         current = next((one for one in sets if same_template(one, item)), None)
-        if not current and not item["spec"].get("paused"):
-            current = self._new_set(item)
+        if item["spec"].get("paused"):
+            self._keep(item, sets)
         elif current:
             item = self._number_revision(item, current, sets)
-        olds = [one for one in self.owned("ReplicaSet", item) if not current or one["metadata"]["uid"] != uid(current)]
-        self._roll(item, current, olds)
+            self._roll(item, current, [one for one in sets if one is not current])
+        else:
+            current = self._new_set(item)
         self._deployment_status(item, current)
+
+    def _keep(self, item: Object, sets: list[Object]) -> None:
+        """Scale what there is: a paused deployment gets nothing new."""
+        used = [one for one in sets if one["spec"]["replicas"]] or sets[-1:]
+        if len(used) == 1:
+            self._scale(used[0], item["spec"]["replicas"])
 
     def _new_set(self, item: Object) -> Object:
         metadata, spec = item["metadata"], item["spec"]
@@ -63,14 +70,9 @@ class Deployments(Controller):
             self.store.put(self.kind_of("ReplicaSet"), _annotated(current, str(number)))
         return self.store.put(self.kind, _annotated(item, str(number)))
 
-    def _roll(self, item: Object, current: Object | None, olds: list[Object]) -> None:
+    def _roll(self, item: Object, current: Object, olds: list[Object]) -> None:
         """Let the pods of the current template take the place of the others, as far as the strategy allows."""
         wanted = item["spec"]["replicas"]
-        if current is None or item["spec"].get("paused"):
-            newest = current or (olds[-1] if olds else None)
-            if newest and sum(one["spec"]["replicas"] for one in olds) + (current is not None) <= 1:
-                self._scale(newest, wanted)
-            return
         count, old_count = current["spec"]["replicas"], sum(one["spec"]["replicas"] for one in olds)
         if item["spec"]["strategy"]["type"] == "Recreate":
             for old in olds:

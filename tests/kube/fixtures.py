@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,11 @@ import pytest
 
 from .cluster import Cluster
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 def program(name: str, advice: str) -> Path:
     """Where a client is: what the environment says (KUBECTL=/…), what tools/setup installed, or what is on the path."""
-    wanted = os.environ.get(name.upper()) or shutil.which(name, path=f"{ROOT}/.venv/bin:{os.environ['PATH']}")
+    installed = Path(sys.executable).parent
+    wanted = os.environ.get(name.upper()) or shutil.which(name, path=f"{installed}:{os.environ['PATH']}")
     if not wanted:
         pytest.fail(f"There is no {name} on this machine: {advice}, or run tools/setup test.", pytrace=False)
     return Path(wanted)

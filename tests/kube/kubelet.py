@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .events import complain
 from .paths import Object, dig
+from .references import missing
 from .store import Store, now
 
 NODE = "node-1"
@@ -62,60 +64,46 @@ class Kubelet:
                 self._run(pod, behaviour)
 
     def _run(self, pod: Object, behaviour: Behaviour) -> None:
-        then = self._fate(pod, behaviour)
+        then, message = self._fate(pod, behaviour)
         spec = pod["spec"] if then == "pending" else pod["spec"] | {"nodeName": NODE}
-        stored = self.store.put(self.kind, pod | {"spec": spec, "status": self._status(pod, then)})
-        if then in COMPLAINTS and stored is not pod:
-            self._complain(stored, *COMPLAINTS[then])
+        pod = self.store.put(self.kind, pod | {"spec": spec, "status": self._status(pod, then, message)})
+        if then in COMPLAINTS:
+            reason, text = COMPLAINTS[then]
+            image = pod["spec"]["containers"][0]["image"]
+            complain(self.store, self.kind, pod, reason, message or text.format(image=image))
 
-    def _complain(self, pod: Object, reason: str, message: str) -> None:
-        """Leave an event, which `kubectl describe` shows."""
-        metadata = pod["metadata"]
-        about = {"kind": "Pod", "apiVersion": "v1"} | {key: metadata[key] for key in ("name", "namespace", "uid")}
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{self.store.suffix()}", "namespace": metadata["namespace"]},
-            "involvedObject": about,
-            "type": "Warning",
-            "reason": reason,
-            "message": message.format(image=pod["spec"]["containers"][0]["image"]),
-            "source": {"component": "kubelet"},
-            "count": 1,
-            **dict.fromkeys(("firstTimestamp", "lastTimestamp"), now()),
-        }
-        self.store.create(self.store.kinds.named("Event"), event)
-
-    @staticmethod
-    def _fate(pod: Object, behaviour: Behaviour) -> str:
-        lasts = pod["spec"]["restartPolicy"] == "Always"
+    def _fate(self, pod: Object, behaviour: Behaviour) -> tuple[str, str]:
+        """What becomes of a pod, and why if it is not for the test to say."""
+        once = pod["spec"]["restartPolicy"] == "Never"
         if behaviour.looks > 0:
-            return "never ready"
+            return "never ready", ""
         if behaviour.then == "usual":
-            return "ready" if lasts else "done"
-        if behaviour.then == "crash" and pod["spec"]["restartPolicy"] == "Never":
-            return "failed"
-        return "ready" if behaviour.then == "lingering" else behaviour.then
+            starts = dig(pod, "status.phase") == "Pending" and missing(self.store, pod)
+            lasts = pod["spec"]["restartPolicy"] == "Always"
+            return starts or ("ready" if lasts else "done", "")
+        return {("crash", True): "failed", ("lingering", once): "ready"}.get((behaviour.then, once), behaviour.then), ""
 
-    def _status(self, pod: Object, then: str) -> Object:
+    def _status(self, pod: Object, then: str, message: str) -> Object:
         old = pod.get("status", {})
         started = old.get("startTime") or now()
-        status: Object = {"phase": PHASES[then], "qosClass": "BestEffort", "conditions": self._conditions(pod, then)}
+        conditions = self._conditions(pod, then, message)
+        status: Object = {"phase": PHASES[then], "qosClass": "BestEffort", "conditions": conditions}
         if then == "pending":
             return status
         number = int(pod["metadata"]["uid"][:4], 16)
         status |= {"hostIP": "192.0.2.1", "podIP": f"10.244.{number // 256}.{number % 256}", "startTime": started}
         status["podIPs"] = [{"ip": status["podIP"]}]
-        containers = pod["spec"]["containers"]
-        status["containerStatuses"] = [_container(container, then, started) for container in containers]
-        if initial := pod["spec"].get("initContainers"):
-            fate = "image" if then == "image" else "done"
-            status["initContainerStatuses"] = [_container(container, fate, started) for container in initial]
+        containers, initial = pod["spec"]["containers"], pod["spec"].get("initContainers")
+        status["containerStatuses"] = [_container(container, then, started, message) for container in containers]
+        if initial:
+            fate = then if then in ("image", "config", "mount") else "done"
+            status["initContainerStatuses"] = [_container(container, fate, started, message) for container in initial]
         return status
 
-    def _conditions(self, pod: Object, then: str) -> list[Object]:
+    @staticmethod
+    def _conditions(pod: Object, then: str, message: str) -> list[Object]:
         old = {condition["type"]: condition for condition in dig(pod, "status.conditions", [])}
-        return [_condition(old.get(type_), type_, *rest) for type_, *rest in _facts(then, pod)]
+        return [_condition(old.get(type_), type_, *rest) for type_, *rest in _facts(then, pod, message)]
 
     def log(self, pod: Object) -> str:
         """What the pod has written so far."""
@@ -129,6 +117,8 @@ PHASES = {
     "never ready": "Running",
     "crash": "Running",
     "image": "Pending",
+    "config": "Pending",
+    "mount": "Pending",
     "pending": "Pending",
     "done": "Succeeded",
     "failed": "Failed",
@@ -137,13 +127,15 @@ COMPLAINTS = {
     "never ready": ("Unhealthy", "Readiness probe failed: connection refused"),
     "crash": ("BackOff", "Back-off restarting failed container"),
     "image": ("Failed", 'Failed to pull image "{image}": not found'),
+    "config": ("Failed", ""),
+    "mount": ("FailedMount", ""),
     "pending": ("FailedScheduling", "0/1 nodes are available: 1 Insufficient memory."),
 }
 
 
-def _facts(then: str, pod: Object) -> Iterator[tuple[str, ...]]:
+def _facts(then: str, pod: Object, message: str) -> Iterator[tuple[str, ...]]:
     if then == "pending":
-        yield "PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient memory."
+        yield "PodScheduled", "False", "Unschedulable", message or COMPLAINTS["pending"][1]
         return
     yield "Initialized", "True", "PodCompleted" if then == "done" else ""
     names = " ".join(container["name"] for container in pod["spec"]["containers"])
@@ -163,7 +155,7 @@ def _condition(old: Object | None, type_: str, status: str, reason: str = "", me
     return condition | {key: text for key, text in (("reason", reason), ("message", message)) if text}
 
 
-def _container(container: Object, then: str, started: str) -> Object:
+def _container(container: Object, then: str, started: str, message: str) -> Object:
     image = container["image"]
     over = {"startedAt": started, "finishedAt": started}
     states: dict[str, Object] = {
@@ -171,6 +163,8 @@ def _container(container: Object, then: str, started: str) -> Object:
         "never ready": {"running": {"startedAt": started}},
         "crash": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}},
         "image": {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}"'}},
+        "config": {"waiting": {"reason": "CreateContainerConfigError", "message": message}},
+        "mount": {"waiting": {"reason": "ContainerCreating"}},
         "done": {"terminated": {"exitCode": 0, "reason": "Completed", **over}},
         "failed": {"terminated": {"exitCode": 1, "reason": "Error", **over}},
     }
@@ -178,7 +172,7 @@ def _container(container: Object, then: str, started: str) -> Object:
     return {
         "name": container["name"],
         "image": image,
-        "imageID": "" if then == "image" else f"{image}@sha256:{'0' * 64}",
+        "imageID": "" if PHASES[then] == "Pending" else f"{image}@sha256:{'0' * 64}",
         "ready": then == "ready",
         "started": then in ("ready", "never ready"),
         "restartCount": 5 if then == "crash" else 0,

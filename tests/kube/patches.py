@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from .errors import Cause, Refusal, bad_request
+from .errors import Refusal
 from .paths import Object
 
 # How lists of objects merge, by the name of the list; all others are replaced as a whole. `ports` of a container and
@@ -198,9 +198,3 @@ PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/merge-patch+json": merge,
     "application/strategic-merge-patch+json": strategic,
 }
-
-
-def cannot_be_empty(patch: Any) -> None:
-    """Raise Refusal unless this can be a patch at all."""
-    if not isinstance(patch, dict | list):
-        raise bad_request(f"error decoding patch: {Cause('patch', 'neither an object nor a list')}")

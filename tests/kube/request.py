@@ -1,7 +1,6 @@
 """What a request asks for, read from its line, its headers and its body."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -37,7 +36,7 @@ class Request:
 
     method: str
     target: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     content: bytes = field(repr=False)
     status: int = 0
 

@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self.command, self.path, self.headers, content)
+        request = Request(self.command, self.path, dict(self.headers), content)
         self.server.requests.append(request)
         self._answer(request)
         self.wfile.flush()

@@ -83,6 +83,7 @@ class Store:
             item.pop("status", None)
         defaults.complete(kind, item)
         rules.check(kind, item, None)
+        self._check_account(kind, item)
         return item if dry else self._write(kind, None, item)
 
     def _name(self, kind: Kind, item: Object) -> None:
@@ -107,6 +108,14 @@ class Store:
         if "deletionTimestamp" in home["metadata"]:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise errors.forbidden("create", kind, name, why)
+
+    def _check_account(self, kind: Kind, pod: Object) -> None:
+        """Pods are only admitted with a service account that is there."""
+        name, namespace = dig(pod, "spec.serviceAccountName"), pod["metadata"].get("namespace", "")
+        if kind.name == "Pod" and name and not self.find(self.kinds.named("ServiceAccount"), namespace, name):
+            why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+            metadata = pod["metadata"]
+            raise errors.forbidden("create", kind, metadata.get("generateName") or metadata["name"], why)
 
     def replace(self, kind: Kind, item: Object, subresource: str = "", dry: bool = False) -> Object:
         """Store an object in place of the one that is there; with the subresource `status`, only that part of it.
