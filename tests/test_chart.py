@@ -639,6 +639,10 @@ def test_new_installation_opens_the_database_that_the_last_one_left(installation
 
 
 def test_three_replicas_share_an_external_database(installation):
+    url = base64.b64encode(b"postgresql://octopod:secret@db.example.com/octopod").decode()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"database-url": url}}
+    installation.cluster.namespace("here")
+    installation.cluster.put(secret, "here")
     installation.install(**MATRIX["three"])
     assert len(installation.cluster.objects("Pod", "here")) == 3
 
