@@ -524,6 +524,7 @@ def test_more_rules_can_be_added(render):
         ({"kubernetesDashboard__enabled": "true"}, "kubernetesDashboard.enabled needs kubernetesDashboard.url."),
         ({"externalDatabase__existingSecret": "db"}, "There are two databases: set postgresql.enabled to false"),
         ({"persistence__enabled": "true"}, "persistence is for SQLite"),
+        ({"replicaCount": "2", "secrets__servoToken__enabled": "false"}, "replicaCount above 1 needs secrets.servoToken"),
         ({"octopod__env__HELM_PASS": "x"}, "octopod.env.HELM_PASS looks like a secret"),
         ({"octopod__env__OCTOPOD_SERVO_TOKEN": "x"}, "octopod.env.OCTOPOD_SERVO_TOKEN looks like a secret"),
         ({"octopod__env__OCTOPOD_DRAIN_TIMEOUT": "9"}, "octopod.env.OCTOPOD_DRAIN_TIMEOUT: the chart sets that itself"),

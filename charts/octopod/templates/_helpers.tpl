@@ -109,6 +109,9 @@ OCTOPOD_KUBERNETES_DASHBOARD_URL_TEMPLATE: {{ printf "%s/#/search?namespace=%s&q
 {{- if and (gt (int .Values.replicaCount) 1) (not $postgresql) }}
 {{- fail "replicaCount above 1 needs a PostgreSQL, because SQLite is for one server: set postgresql.enabled or externalDatabase.existingSecret." }}
 {{- end }}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.secrets.servoToken.enabled) }}
+{{- fail "replicaCount above 1 needs secrets.servoToken.enabled: each server would make a token of its own." }}
+{{- end }}
 {{- if and .Values.persistence.enabled $postgresql }}
 {{- fail "persistence is for SQLite: with a PostgreSQL the servers keep nothing, so set persistence.enabled to false." }}
 {{- end }}
