@@ -1,7 +1,7 @@
 # Both settings and tests are told things by the environment: OCTOPOD_PORT=9000 make run
 PYTHON := .venv/bin/python
 
-.PHONY: run test lint format bench faults docs screenshots
+.PHONY: run test lint format bench faults docs screenshots image-test
 
 run:
 	@tools/setup run
@@ -38,3 +38,8 @@ screenshots:
 docs:
 	@tools/setup test
 	$(PYTHON) tools/write-settings-doc
+	$(PYTHON) tools/write-chart-doc
+
+# As root. Not part of the tests: it installs Debian packages and downloads a Debian.
+image-test:
+	@tools/image-test

@@ -13,7 +13,7 @@ try:
 except BadSettings as error:
     sys.exit(f"Octopod cannot start:\n{error}")
 
-bind = f"{settings.HOST}:{settings.PORT}"
+bind = f"[{settings.HOST}]:{settings.PORT}"  # the brackets are for IPv6, and do others no harm
 worker_class = "octopod.draining.DrainingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 10_000  # open websockets and held requests count too

@@ -30,17 +30,18 @@ class ReplicaSets(Controller):
 
 
 class DaemonSets(Controller):
-    """One node, one pod."""
+    """One node, one pod, unless the node is not the one that is asked for."""
 
     name = "DaemonSet"
 
     def reconcile(self, item: Object) -> None:
         revision = hash_of(item["spec"]["template"])
         rolling = item["spec"]["updateStrategy"]["type"] == "RollingUpdate"
+        wanted = int(self._fits(item))
         for pod in self.owned("Pod", item):
-            if rolling and pod["metadata"]["labels"].get("controller-revision-hash") != revision:
+            if not wanted or (rolling and pod["metadata"]["labels"].get("controller-revision-hash") != revision):
                 self.end("Pod", pod)
-        if not self.all_pods(item):
+        if wanted and not self.all_pods(item):
             self.make_pod(item, **{"controller-revision-hash": revision, "pod-template-generation": "1"})
         pods = self.owned("Pod", item)
         updated = [pod for pod in pods if pod["metadata"]["labels"].get("controller-revision-hash") == revision]
@@ -48,14 +49,20 @@ class DaemonSets(Controller):
         self.tell(
             item,
             observedGeneration=item["metadata"]["generation"],
-            desiredNumberScheduled=1,
+            desiredNumberScheduled=wanted,
             currentNumberScheduled=len(pods),
             numberMisscheduled=0,
             updatedNumberScheduled=len(updated) or None,
             numberReady=ready,
             numberAvailable=ready or None,
-            numberUnavailable=1 - ready or None,
+            numberUnavailable=max(0, wanted - ready) or None,
         )
+
+    def _fits(self, item: Object) -> bool:
+        """Whether the node carries the labels that the pods want."""
+        [node] = self.store.select(self.store.kinds.named("Node"))
+        wanted = dig(item, "spec.template.spec.nodeSelector") or {}
+        return wanted.items() <= (node["metadata"].get("labels") or {}).items()
 
 
 class Jobs(Controller):

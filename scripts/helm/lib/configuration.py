@@ -1,0 +1,110 @@
+"""From what a form says to the values of a chart."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lib import values
+from lib.arguments import Request
+from lib.contents import Contents, mapping
+from lib.files import write_privately
+from lib.output import Failure
+from lib.settings import Settings
+from lib.values import Pairs, Refused, Values
+
+
+class Configuration:
+    """A chart, and what a request says about it. `base` is what it would be deployed with if nothing were said."""
+
+    def __init__(self, settings: Settings, request: Request, contents: Contents) -> None:
+        self.settings, self.request, self.contents = settings, request, contents
+        self.file = values_file(request.deployment_value("values_file"), contents)
+        self.base = values.merge(contents.all_values(), self.file)
+        self.schema = schema(contents)
+
+    def defaults(self) -> Pairs:
+        """What a form begins with: the chart's values, on top the file's, on top DEFAULTS'."""
+        own = dict(values.as_pairs(values.merge(self.contents.values(), self.file)))
+        return [pair for pair in (own | overrides(self.settings)).items() if pair[0] != self.settings.host_key]
+
+    def keys(self) -> list[str]:
+        """What can be set, to any depth, in subcharts too."""
+        own = values.keys(self.contents.values())
+        known = dict.fromkeys([*own, *values.keys(self.base), *overrides(self.settings)])
+        return [key for key in known if key != self.settings.host_key]
+
+    def values(self, taken_away: Values) -> Values:
+        """What helm is given. Raises Failure with a line per value that does not fit."""
+        try:
+            asked = values.nested(list(self.request.application), self.base, self.schema)
+            return self._with_host(overlay(overlay(self.file, taken_away), asked))
+        except Refused as refused:
+            raise Failure(str(refused)) from None
+
+    def _with_host(self, tree: Values) -> Values:
+        """The deployment's own address, on top of everything: two deployments must not claim the same."""
+        if not self.settings.host_key:
+            return tree
+        host = f"{self.request.name}.{self.request.base_domain}"
+        return values.assign(tree, values.parse_path(self.settings.host_key), host, self.base)
+
+
+def overrides(settings: Settings) -> dict[str, str]:
+    """DEFAULTS' values by path, written as all paths are. Raises Failure."""
+    try:
+        return {values.write_path(values.parse_path(key)): value for key, value in settings.overrides}
+    except Refused as refused:
+        raise Failure(f"default_overrides in DEFAULTS: {refused}") from None
+
+
+def schema(contents: Contents) -> Any:
+    """The chart's schema; None when it has none, or one that is no JSON, of which helm will complain."""
+    try:
+        return json.loads(contents.files.get("values.schema.json") or "null")
+    except ValueError:
+        return None
+
+
+def values_file(name: str, contents: Contents) -> Values:
+    """The values in a file of the chart, or, by an absolute path, of this machine. Raises Failure."""
+    if not name:
+        return {}
+    if not name.startswith("/"):
+        if name not in contents.files:
+            raise Failure(f"There is no {name} in the chart {contents.name}.")
+        return values.with_strings(mapping(name, contents.files[name]))
+    try:
+        return values.with_strings(mapping(name, Path(name).read_bytes()))
+    except OSError as error:
+        raise Failure(f"{name} cannot be read: {error.strerror}.") from None
+
+
+def overlay(below: Any, above: Any) -> Any:
+    """As helm merges files of values: maps are merged, all else replaces; null stays, for it is the chart's to lose."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: overlay(below.get(key), value) for key, value in above.items()}
+
+
+# What a user has taken away. A script is not told: it is just not passed. So what application_config has handed out is
+# remembered, and what does not come back is given to helm as null. Only the server passes the whole configuration:
+# nothing is taken away when somebody runs a script with a few values of their own.
+
+
+def remember(settings: Settings, request: Request, pairs: Pairs) -> None:
+    write_privately(_record(settings, request), json.dumps([key for key, _ in pairs]))
+
+
+def taken_away(settings: Settings, request: Request, environ: Mapping[str, str] = os.environ) -> Values:
+    record = _record(settings, request)
+    if environ.get("OCTOPOD_DEPLOYMENT") != request.name or not record.exists():
+        return {}
+    return values.taken_away(json.loads(record.read_text()), list(request.application))
+
+
+def _record(settings: Settings, request: Request) -> Path:
+    key = hashlib.sha256(repr(sorted(request.deployment)).encode()).hexdigest()[:24]
+    return settings.data / "defaults" / f"{key}.json"

@@ -1,0 +1,39 @@
+"""Files of the suite's state."""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def modified(path: Path) -> int:
+    """When a file was written, in ns; 0 when there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def age(path: Path) -> float:
+    """Seconds since the file was written; very many when there is none."""
+    return time.time() - modified(path) / 1e9
+
+
+def write_privately(path: Path, text: str) -> None:
+    """Replace a file at once by one that nobody else may read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """One process at a time. The kernel lets go of it when the process dies."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
