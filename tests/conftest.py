@@ -18,7 +18,8 @@ import hypothesis
 import pytest
 import requests
 
-pytest_plugins = ["chromium", "kube.fixtures", "helm_fixtures"]  # their fixtures, and a look at every visitor after a test
+# Their fixtures, and a look at every visitor after a test.
+pytest_plugins = ["chromium", "kube.fixtures", "helm_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "tests/suite"
