@@ -7,7 +7,6 @@ import signal
 
 import pytest
 from conftest import eventually
-from helming import CHARTS
 from lib.scalable import ARCHIVED
 
 NS = "staging"
@@ -469,7 +468,7 @@ def test_archive_check_is_false_when_a_part_cannot_be_asked(suite, cluster, kind
     assert suite.run("archive_check", "web", app={"nightly": "true"}).returncode == 1
 
 
-def test_cluster_that_does_not_answer_ends_check_in_time(suite, cluster):
+def test_check_of_a_silent_cluster_can_be_stopped(suite, cluster):
     suite.do("create", "types")
     cluster.fail("GET", "*/secrets*", "hang")
     process = suite.start("check", "types")
@@ -494,7 +493,6 @@ def test_template_sees_what_the_cluster_can_do(suite, cluster, tmp_path):
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
     )
     suite.do("config_check", chart_repo_url=str(chart))
-    assert CHARTS.exists()
 
 
 def test_secrets_are_masked_in_what_is_said(suite, cluster):
@@ -504,3 +502,23 @@ def test_secrets_are_masked_in_what_is_said(suite, cluster):
     assert "hush-hush" not in done.stdout + done.stderr and "cannot log in with ********" in done.stdout
     stored = base64.b64encode(b"hush-hush").decode()
     assert stored not in done.stdout
+
+
+@pytest.mark.parametrize("script", ["archive", "unarchive", "cleanup"])
+def test_script_that_was_killed_is_run_again(suite, cluster, script):
+    """Killed while the cluster takes its time over the first change; the lock goes with the process."""
+    suite.do("create", "store")
+    if script != "archive":
+        suite.do("archive", "store")
+    method = "DELETE" if script == "cleanup" else "PATCH"
+    cluster.fail(method, "*/namespaces/staging/*", "hang")
+    process = suite.start(script, "store")
+    eventually(lambda: [request for request in cluster.requests if request.method == method], "the first change")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    cluster.heal()
+    suite.do(script, "store")
+    if script == "cleanup":
+        assert remains(cluster) == {}
+    else:
+        assert replicas(cluster, "statefulset", "orange-db") == (0 if script == "archive" else 3)

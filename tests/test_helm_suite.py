@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Server
 from helming import CHARTS, SCRIPTS
 
 from octopod.suite import REQUIRED, parse_csv
@@ -20,16 +20,16 @@ WEB = {"chart_repo_url": str(CHARTS), "chart_name": "web", "chart_version": "1.0
 
 
 @pytest.fixture
-def helm_server(new_server, database, cluster, helm, kubectl, tmp_path):
+def helm_server(new_database, cluster, helm, kubectl, tmp_path):
     """A server with the suite, before a new cluster. Defaults: the chart `web`, with one override."""
-    if database != "sqlite":
-        pytest.skip("the database does not matter to a suite")
-    server = new_server(CONTROL_SCRIPTS=str(SCRIPTS), NAMESPACE=NS, BASE_DOMAIN="cactus.example")
+    settings = {"CONTROL_SCRIPTS": str(SCRIPTS), "NAMESPACE": NS, "BASE_DOMAIN": "cactus.example"}
+    server = Server(tmp_path, new_database("sqlite"), **settings)
     defaults = json.dumps({**WEB, "default_overrides": ["greeting=Hello from the defaults"]})
     server.env = cluster.environment | {key: value for key, value in server.env.items() if key.startswith("OCTOPOD_")}
     server.env |= {"HELM_BIN": str(helm), "KUBECTL_BIN": str(kubectl), "DEFAULTS": defaults, "CHECK_IMAGES": "false"}
     server.env |= {"HELM_TIMEOUT": "20", "HELM_PASS": "open sesame", "DOCKER_CONFIG": str(tmp_path)}
-    return server.start()
+    yield server.start()
+    server.stop()
 
 
 def replicas(cluster):
