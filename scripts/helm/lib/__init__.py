@@ -11,7 +11,7 @@ from pathlib import Path
 
 def use_own_environment() -> None:
     """Start again with the Python beside the repository, if there is one and we are not it."""
-    python = Path(__file__).resolve().parents[3] / ".venv/bin/python"
+    python = Path(__file__).resolve().parent.parent.parent.parent / ".venv/bin/python"  # the parent of / is /
     if os.access(python, os.X_OK) and sys.prefix == sys.base_prefix:
         os.execv(python, [str(python), *sys.argv])
 
