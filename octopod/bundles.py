@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -280,8 +279,8 @@ def store_callback(shown: str, name: str, content: IO[bytes]) -> None:
 
 
 def clear_away(action: Action) -> None:
-    """Remove the home of a run. The driver does so itself, unless it was killed."""
-    shutil.rmtree(_home(action.id), ignore_errors=True)
+    """Remove the home of a run. The driver does so itself, unless it was killed or somebody was writing to it."""
+    driver.remove(_home(action.id))
 
 
 def clear_uploads() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import PATIENCE, ROOT, Gate, eventually
+from conftest import PATIENCE, POWERLESS, ROOT, Gate, eventually
 from test_bundle_aes import KEY, PLAIN, VECTORS
 from test_runs import is_alive
 
@@ -397,11 +397,35 @@ def test_script_may_remove_what_it_runs_in(bundle, gone):
 
 def test_home_is_removed_even_if_a_script_takes_away_the_rights_to_it(bundle, tmp_path):
     if os.geteuid() == 0:  # who may do everything, unless told not to
-        bundle.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        bundle.prefix = POWERLESS
     (outside := tmp_path / "outside").mkdir(mode=0o500)
     bundle.bash("a", "mkdir -p x/y/z; touch x/y/z/file", f"ln -s {outside} x/link", "chmod 0 x/y/z x/y x .. .")
     assert bundle.run("a").code == 0
     assert outside.stat().st_mode & 0o777 == 0o500
+
+
+LATE = """
+import runpy, sys
+*_, driver, home = sys.argv
+
+def write(event, arguments):
+    if event == "os.rmdir" and arguments[0] == "callback":
+        open(f"{home}/callback/late", "a").close()
+
+sys.addaudithook(write)
+sys.argv = [driver, home]
+runpy.run_path(driver, run_name="__main__")
+"""
+
+
+def test_file_that_comes_while_the_home_is_removed_does_not_make_the_run_fail(bundle, tmp_path):
+    """A callback: the server removes it, once it takes no more of them."""
+    (tmp_path / "late.py").write_text(LATE)
+    bundle.prefix = [sys.executable, str(tmp_path / "late.py")]
+    driver = bundle.bash("a").start("a")
+    output, errors = driver.communicate(timeout=PATIENCE)
+    assert (driver.returncode, errors) == (0, b"") and output.startswith(b"a ran in ") and output.count(b"\n") == 1
+    assert [path.name for path in bundle.home.rglob("*")] == ["callback", "late"]
 
 
 # --- what scripts leave running

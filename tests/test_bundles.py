@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from bundling import Client, Run, digest, pack, run_tool, second_signature, timeless, waits_at
-from conftest import PATIENCE, Gate, Server, eventually, numbers
+from conftest import PATIENCE, POWERLESS, Gate, Server, eventually, numbers
 
 PROXY = "from servo import servo\nwith servo() as proxy:\n    "
 ECHO = "print('hello')\n"
@@ -487,6 +488,26 @@ def test_lost_run_is_not_repeated(new_server, scratch, gate):
     action = run.ended()
     assert (action["state"], action["attempts"]) == ("lost", 1)
     assert not (server.directory / f"data/bundles/{run.id}").exists()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference
+def test_home_that_nobody_may_look_into_is_removed_all_the_same(new_server, scratch, gate):
+    server = new_server()
+    if os.geteuid() == 0:
+        server.prefix = POWERLESS
+    homes = server.directory / "data/bundles"
+    (left := homes / "999/work/closed").mkdir(parents=True)
+    (left / "file").touch()
+    left.chmod(0)
+    server.start()
+    eventually(lambda: not list(homes.iterdir()), "what was left to be swept")
+
+    closed = "import os\nos.mkdir('x')\nopen('x/file', 'x')\nos.chmod('x', 0)\nprint(os.getppid(), flush=True)\n"
+    run = Client(server, scratch).start(f"{closed}{waits_at(gate)}")
+    gate.reached()
+    run_tool("kill", "-9", run.log.split("\n")[1])
+    assert run.ended()["state"] == "lost"
+    assert not list(homes.iterdir())
 
 
 # --- who sees it

@@ -299,22 +299,22 @@ def guard() -> None:
 
 
 def remove(home: Path) -> None:
-    """Remove a run's home, also where a script has taken away the rights to it."""
-    try:
-        shutil.rmtree(home)
-    except FileNotFoundError:
-        return
-    except PermissionError:
-        for directory in directories(home):
+    """Remove a run's home, also where a script has taken away the rights to it.
+
+    Somebody may be writing to it still, so some of it may stay: that is for who comes after us, and no failure.
+    """
+    shutil.rmtree(home, ignore_errors=True)
+    for directory in directories(home):
+        with suppress(OSError):
             directory.chmod(0o700)
-        shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def directories(top: Path) -> Iterator[Path]:
     """All directories below one and itself. Each before it is looked into."""
     yield top
     for above, names, _ in os.walk(top):
-        yield from (path for name in names if not (path := Path(above, name)).is_symlink())
+        yield from (Path(path) for name in names if not os.path.islink(path := os.path.join(above, name)))
 
 
 def main(home: Path) -> int:
