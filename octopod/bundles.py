@@ -189,6 +189,7 @@ def _write_plan(home: Path, request: Request, token: Token, given: Secrets) -> N
         "key": token.secret,
         "environment": _environment(home, given),
         "python": sys.executable,
+        "grace": settings.KILL_GRACE,
         "limits": Limits(settings.BUNDLE_UNPACKED_SIZE, MOST_MEMBERS, MOST_RATIO, MOST_DEPTH)._asdict(),
     }
     with open(home / driver.PLAN, "x", opener=_private) as file:
@@ -225,6 +226,7 @@ def _order(home: Path, request: Request, token: Token, given: Secrets) -> Order:
         output_limit=settings.OUTPUT_LIMIT,
         secrets=[token.secret, *given, *hidden],
         directory="",
+        everything=True,
     )
 
 

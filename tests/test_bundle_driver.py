@@ -63,7 +63,7 @@ class Bundle:
     def plan(self, *scripts: str, **changes: Any) -> None:
         plan = {
             "scripts": scripts, "variables": {}, "masked": [], "key": KEY, "environment": ENVIRONMENT,
-            "python": sys.executable, "limits": LIMITS,
+            "python": sys.executable, "grace": PATIENCE, "limits": LIMITS,
         }  # fmt: skip
         (self.home / "plan.json").write_text(json.dumps(plan | changes))
 
@@ -525,6 +525,22 @@ def test_script_may_clean_up_when_it_is_cancelled(bundle):
 def test_script_that_has_left_the_group_is_cancelled_too(bundle):
     bundle.write("a.py", "import os, time\nos.setsid()\nprint('ready', flush=True)\ntime.sleep(1000)\n")
     assert cancelled(bundle, "a.py").log == ["a.py ran in N seconds", "failure (a.py was ended by signal 15)"]
+
+
+STUBBORN = "trap '' TERM; setsid sleep 1000 & echo $! $$ >>{pids}; echo ready; while :; do sleep 1000; done"
+TOO_LATE = (
+    "trap 'setsid sleep 1000 & echo $! $$ >>{pids}; sleep 1000; exit 1' TERM; echo ready; while :; do sleep 1; done"
+)
+
+
+@pytest.mark.parametrize("script", [STUBBORN, TOO_LATE], ids=["ignored", "answered with more"])
+def test_what_does_not_end_when_it_is_told_to_is_killed_before_the_keeper_would(bundle, script):
+    bundle.bash("a", script.format(pids=bundle.pids))
+    driver = bundle.start("a", grace=2)
+    read_until(driver, b"ready\n")
+    os.killpg(driver.pid, signal.SIGTERM)
+    assert bundle.end(driver).log[-2:] == ["a ran in N seconds", "failure (a was ended by signal 9)"]
+    assert len(bundle.noted()) == 2
 
 
 def test_run_that_is_cancelled_before_its_first_script_starts_none(bundle):

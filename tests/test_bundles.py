@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -14,6 +15,7 @@ import pytest
 import requests
 from bundling import Client, Run, digest, pack, run_tool, second_signature, timeless, waits_at
 from conftest import PATIENCE, POWERLESS, Gate, Server, eventually, numbers
+from test_runs import is_alive, parent
 
 PROXY = "from servo import servo\nwith servo() as proxy:\n    "
 ECHO = "print('hello')\n"
@@ -421,6 +423,55 @@ def test_run_is_cancelled_with_all_that_it_started(client, gate):
     assert not (client.server.directory / f"data/bundles/{run.id}").exists()
     answer = run.ask("/cancel", "POST")
     assert answer.status_code == 409
+
+
+LEAVES_ITS_GROUP = """
+import os, signal, subprocess
+signal.signal(signal.SIGTERM, signal.{heeds})
+child = subprocess.Popen(['sleep', '1000'], start_new_session=True)
+print(os.getppid(), os.getpid(), child.pid, flush=True)
+"""
+
+
+def begun(client: Client, gate: Gate, heeds: str) -> tuple[Run, list[int]]:
+    """A run whose script waits, and its processes: driver, script, and a child of that in a session of its own."""
+    run = client.start(f"{LEAVES_ITS_GROUP.format(heeds=heeds)}{waits_at(gate)}")
+    gate.reached()
+    line = eventually(lambda: len(lines := run.log.split("\n")) > 2 and lines[1], "the line with the processes")
+    return run, [int(pid) for pid in line.split()]
+
+
+def test_nothing_that_ignores_its_end_survives_it(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    run.ask("/cancel", "POST")
+    assert run.ended()["state"] == "cancelled"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_a_driver_that_the_keeper_has_to_kill(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    os.kill(pids[0], signal.SIGSTOP)
+    run.ask("/cancel", "POST")
+    assert run.ended()["state"] == "cancelled"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_a_driver_that_somebody_kills(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    os.kill(pids[0], signal.SIGKILL)
+    assert run.ended()["state"] == "lost"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_its_keeper_even_if_there_is_no_server(new_server, scratch, gate):
+    server = new_server(KILL_GRACE="60").start()
+    run, pids = begun(Client(server, scratch), gate, "SIG_DFL")
+    server.stop(signal.SIGKILL)
+    os.kill(parent(pids[0]), signal.SIGKILL)
+    eventually(lambda: not [pid for pid in pids if is_alive(pid)], "the end of all processes")
+    assert not list((server.directory / "data/bundles").iterdir())
+    server.start()
+    assert server.finished(run.id)["state"] == "lost"
 
 
 def test_client_that_goes_away_does_not_stop_its_run(client, gate, name):
