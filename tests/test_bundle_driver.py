@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import PATIENCE, POWERLESS, ROOT, Gate, eventually
-from test_bundle_aes import KEY, PLAIN, VECTORS
+from test_bundle_aes import KEY, PLAIN, VECTORS, encrypt
 from test_runs import is_alive
-
-from octopod.bundle.aes import encrypt
 
 DRIVER = ROOT / "octopod/bundle/driver.py"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
