@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,6 +204,7 @@ def _write_plan(home: Path, request: Request, token: Token, given: Secrets) -> N
         "key": token.secret,
         "environment": _environment(home, given),
         "python": sys.executable,
+        "grace": settings.KILL_GRACE,
         "limits": Limits(settings.BUNDLE_UNPACKED_SIZE, MOST_MEMBERS, MOST_RATIO, MOST_DEPTH)._asdict(),
     }
     with open(home / driver.PLAN, "x", opener=_private) as file:
@@ -242,6 +242,7 @@ def _order(home: Path, request: Request, token: Token, given: Secrets) -> Order:
         output_limit=settings.OUTPUT_LIMIT,
         secrets=[token.secret, *given, *hidden],
         directory="",
+        everything=True,
     )
 
 
@@ -296,8 +297,8 @@ def store_callback(shown: str, name: str, content: IO[bytes]) -> None:
 
 
 def clear_away(action: Action) -> None:
-    """Remove the home of a run. The driver does so itself, unless it was killed."""
-    shutil.rmtree(_home(action.id), ignore_errors=True)
+    """Remove the home of a run. The driver does so itself, unless it was killed or somebody was writing to it."""
+    driver.remove(_home(action.id))
 
 
 def clear_uploads() -> None:

@@ -7,7 +7,8 @@ pair over the control socket FD; the run's order (see `Order`) comes over that p
 - A **lasting** run is attended to by a fork of the keeper, in a session of its own, which outlives server and keeper. It
   first says who it is, `{"pid": …, "started": …}`; if the pair closes before the order has come, or it does not come
   in time, nothing is started: so the server can store who keeps a run before the script's first instruction. Output and `result.json` go to the order's
-  directory. SIGTERM cancels it.
+  directory. SIGTERM cancels it. Control scripts may leave processes behind, with `setsid`; where the order says `everything`
+  there are none when the result is there.
 
 Forking a process of 10 MB costs a tenth of what starting an interpreter or forking the server would. Only the standard
 library is used, and nothing of ours, because the server's packages are not there.
@@ -25,9 +26,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypedDict
+from typing import IO, Any, NotRequired, TypedDict
 from urllib.parse import quote
 
 CHUNK = 65536
@@ -43,6 +45,7 @@ LAST_WAIT = 3.0  # seconds that a killed group may take to be gone; who is then 
 RESULT = "result.json"
 STARTED = "started.json"  # of a lasting run: there before the script's first instruction, then with its pid and start
 STREAMS = ("stdout", "stderr")
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MASK = b"********"
 SHORTEST_SECRET = 4  # anything shorter would blacken half of the text
 LONGEST_NEEDLE = 1024
@@ -59,17 +62,22 @@ class Order(TypedDict):
     output_limit: int
     secrets: list[str]
     directory: str  # of a lasting run
+    everything: NotRequired[bool]  # whether what a lasting run has started, wherever it went, must end with it
 
 
 def process_identity(pid: int) -> str | None:
     """What tells this process from a later one with the same pid: boot and start time. None when it is gone."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        state, *fields = _stat(pid)
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    state, *fields = stat.rpartition(")")[2].split()
     return None if state in "ZX" else f"{boot}:{fields[18]}"
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux says of a process after its name, which may be anything. Raises OSError when it is gone."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 class Mask:
@@ -333,8 +341,8 @@ class Run:
             self._signal(signal.SIGTERM)
 
     def _lingers(self) -> bool:
-        """Whether something of a stopped script's group is left that may still be waited for."""
-        return time.monotonic() < self.grace_ends + LAST_WAIT and self._signal(0)
+        """Whether something of a stopped script's group is left that may still be waited for, and is not killed anyway."""
+        return not self.order.get("everything") and time.monotonic() < self.grace_ends + LAST_WAIT and self._signal(0)
 
     def _signal(self, number: int) -> bool:
         """Signal the script's process group; whether there still is one."""
@@ -431,20 +439,60 @@ def run_lasting(connection: socket.socket) -> None:
         directory = Path(order["directory"])
         kept: list[Segments] = [FileSegments(directory, stream) for stream in STREAMS]
         _write(directory / STARTED, "{}".ljust(STARTED_SIZE))
-        note = partial(_note_start, directory / STARTED, os.getpid())
-        Run(order, kept, loop, lambda result: _store(result, directory), note)
+        if order.get("everything"):
+            _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what has lost its parents becomes a child of ours
+        note = partial(_note_start, order, os.getpid())
+        Run(order, kept, loop, partial(_conclude, order), note)
         while loop.runs:
             loop.turn()
 
 
-def _note_start(path: Path, keeper: int) -> None:
+def _note_start(order: Order, keeper: int) -> None:
     """In the script's process, before its first instruction: say who it is. Should the keeper be killed, somebody has to
-    end it. When that has happened already, whoever looked has found no script: then there must be none.
+    end it, or it has to see to that itself. When that has happened already, whoever looked has found no script: then
+    there must be none.
     """
+    path = Path(order["directory"], STARTED)
     with path.open("r+") as started:  # in place: that much room there is, on a full disk too
         started.write(json.dumps(identity_card(os.getpid())))
+    if order.get("everything"):
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != keeper:
         os._exit(1)
+
+
+def _conclude(order: Order, result: dict[str, Any]) -> None:
+    """The script has ended, one way or another."""
+    if order.get("everything"):
+        end_children()
+    _store(result, Path(order["directory"]))
+
+
+def end_children() -> None:
+    """Kill our children; those of who dies become ours, so that in the end nobody is left."""
+    deadline = time.monotonic() + LAST_WAIT
+    with suppress(ChildProcessError):  # there are none any more
+        while time.monotonic() < deadline:
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+            for pid in filter(_is_child, map(int, filter(str.isdigit, os.listdir("/proc")))):
+                with suppress(PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(STOP_POLL)
+
+
+def _is_child(pid: int) -> bool:
+    """It remains one, dead or alive, until we bury it."""
+    try:
+        return int(_stat(pid)[1]) == os.getpid()
+    except OSError:
+        return False
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes  # only now: few runs need it
+
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _read_order(connection: socket.socket) -> Order | None:

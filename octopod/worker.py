@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from octopod import bundles, checks, defaults, events, metrics, notifications, runs, servers, suite
+from octopod.bundle.driver import remove
 from octopod.db import now, persist, session
 from octopod.errors import TooMany, Unavailable
 from octopod.keeper import STREAMS, Order
@@ -247,7 +248,7 @@ class Worker:
             unfinished = {str(action.id) for action in Action.unfinished().select(Action.id)}
         for directory in directories:
             if directory.name.partition("-")[0] not in unfinished:
-                shutil.rmtree(directory, ignore_errors=True)
+                remove(directory)
 
     def beat(self) -> None:
         """Say that we are alive, take over from those who are not, and look after what has changed hands meanwhile."""

@@ -24,6 +24,7 @@ pytest_plugins = ["chromium", "kube.fixtures", "helm_fixtures"]
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "tests/suite"
 SERVO_TOKEN = "a token only for tests"
+POWERLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # even root may then not look everywhere
 PATIENCE = 30.0  # seconds until a test gives up waiting; nothing takes that long unless something is broken
 
 # How long an example takes says how busy the machine is.
@@ -141,12 +142,12 @@ class Server:
         }
         self.env |= {f"OCTOPOD_{name}": value for name, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: list[str] = []
 
     def start(self) -> "Server":
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py")], env=self.env, cwd=self.directory, stdout=log, stderr=log
-            )
+            command = [*self.prefix, sys.executable, str(ROOT / "app.py")]
+            self.process = subprocess.Popen(command, env=self.env, cwd=self.directory, stdout=log, stderr=log)
         eventually(self._is_up, "the server")
         return self
 

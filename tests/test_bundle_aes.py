@@ -1,4 +1,4 @@
-"""Encrypted files: what openssl encrypts we read, what we encrypt it reads, and of ours not a bit can be changed."""
+"""Encrypted files: what openssl and `octo` encrypt the server reads, and of those in our format not a bit can be changed."""
 
 import base64
 import subprocess
@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+import cli
 from octopod.bundle import aes
-from octopod.bundle.aes import BadAes, decrypt, encrypt, encrypt_openssl
+from octopod.bundle.aes import BadAes, decrypt
 
 KEY = "T0ken+/of=32"
 PLAIN = b"password: s3cret\n"
@@ -34,6 +35,16 @@ AMBIGUOUS = {
     PLAIN: b"U2FsdGVkX19m5lupl9Mvns78YG2JP1tgjZcPG3OBIgeRYvUk0lagI0KOtO/v1HF6\n",
     b"\xff\xfe\x00": b"U2FsdGVkX1/LJKM51G795zgpFVdqxMr2MOn2o1gzOhs=\n",
 }
+
+
+def encrypt(plain: bytes, key: str) -> bytes:
+    return cli.encrypted(plain, key.encode())
+
+
+def encrypt_openssl(plain: bytes, key: str) -> bytes:
+    return cli.encrypted_openssl(plain, key.encode())
+
+
 SECRET = encrypt(PLAIN, KEY)
 
 

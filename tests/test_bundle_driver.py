@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import PATIENCE, ROOT, Gate, eventually
-from test_bundle_aes import KEY, PLAIN, VECTORS
+from conftest import PATIENCE, POWERLESS, ROOT, Gate, eventually
+from test_bundle_aes import KEY, PLAIN, VECTORS, encrypt
 from test_runs import is_alive
-
-from octopod.bundle.aes import encrypt
 
 DRIVER = ROOT / "octopod/bundle/driver.py"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -63,7 +61,7 @@ class Bundle:
     def plan(self, *scripts: str, **changes: Any) -> None:
         plan = {
             "scripts": scripts, "variables": {}, "masked": [], "key": KEY, "environment": ENVIRONMENT,
-            "python": sys.executable, "limits": LIMITS,
+            "python": sys.executable, "grace": PATIENCE, "limits": LIMITS,
         }  # fmt: skip
         (self.home / "plan.json").write_text(json.dumps(plan | changes))
 
@@ -397,11 +395,35 @@ def test_script_may_remove_what_it_runs_in(bundle, gone):
 
 def test_home_is_removed_even_if_a_script_takes_away_the_rights_to_it(bundle, tmp_path):
     if os.geteuid() == 0:  # who may do everything, unless told not to
-        bundle.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        bundle.prefix = POWERLESS
     (outside := tmp_path / "outside").mkdir(mode=0o500)
     bundle.bash("a", "mkdir -p x/y/z; touch x/y/z/file", f"ln -s {outside} x/link", "chmod 0 x/y/z x/y x .. .")
     assert bundle.run("a").code == 0
     assert outside.stat().st_mode & 0o777 == 0o500
+
+
+LATE = """
+import runpy, sys
+*_, driver, home = sys.argv
+
+def write(event, arguments):
+    if event == "os.rmdir" and arguments[0] == "callback":
+        open(f"{home}/callback/late", "a").close()
+
+sys.addaudithook(write)
+sys.argv = [driver, home]
+runpy.run_path(driver, run_name="__main__")
+"""
+
+
+def test_file_that_comes_while_the_home_is_removed_does_not_make_the_run_fail(bundle, tmp_path):
+    """A callback: the server removes it, once it takes no more of them."""
+    (tmp_path / "late.py").write_text(LATE)
+    bundle.prefix = [sys.executable, str(tmp_path / "late.py")]
+    driver = bundle.bash("a").start("a")
+    output, errors = driver.communicate(timeout=PATIENCE)
+    assert (driver.returncode, errors) == (0, b"") and output.startswith(b"a ran in ") and output.count(b"\n") == 1
+    assert [path.name for path in bundle.home.rglob("*")] == ["callback", "late"]
 
 
 # --- what scripts leave running
@@ -501,6 +523,22 @@ def test_script_may_clean_up_when_it_is_cancelled(bundle):
 def test_script_that_has_left_the_group_is_cancelled_too(bundle):
     bundle.write("a.py", "import os, time\nos.setsid()\nprint('ready', flush=True)\ntime.sleep(1000)\n")
     assert cancelled(bundle, "a.py").log == ["a.py ran in N seconds", "failure (a.py was ended by signal 15)"]
+
+
+STUBBORN = "trap '' TERM; setsid sleep 1000 & echo $! $$ >>{pids}; echo ready; while :; do sleep 1000; done"
+TOO_LATE = (
+    "trap 'setsid sleep 1000 & echo $! $$ >>{pids}; sleep 1000; exit 1' TERM; echo ready; while :; do sleep 1; done"
+)
+
+
+@pytest.mark.parametrize("script", [STUBBORN, TOO_LATE], ids=["ignored", "answered with more"])
+def test_what_does_not_end_when_it_is_told_to_is_killed_before_the_keeper_would(bundle, script):
+    bundle.bash("a", script.format(pids=bundle.pids))
+    driver = bundle.start("a", grace=2)
+    read_until(driver, b"ready\n")
+    os.killpg(driver.pid, signal.SIGTERM)
+    assert bundle.end(driver).log[-2:] == ["a ran in N seconds", "failure (a was ended by signal 9)"]
+    assert len(bundle.noted()) == 2
 
 
 def test_run_that_is_cancelled_before_its_first_script_starts_none(bundle):

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 import requests
 from bundling import Client, Run, digest, pack, run_tool, second_signature, timeless, waits_at
-from conftest import PATIENCE, Gate, Server, eventually, numbers
+from conftest import PATIENCE, POWERLESS, Gate, Server, eventually, numbers
+from test_runs import is_alive, parent
 
 PROXY = "from servo import servo\nwith servo() as proxy:\n    "
 ECHO = "print('hello')\n"
@@ -447,6 +450,55 @@ def test_run_is_cancelled_with_all_that_it_started(client, gate):
     assert answer.status_code == 409
 
 
+LEAVES_ITS_GROUP = """
+import os, signal, subprocess
+signal.signal(signal.SIGTERM, signal.{heeds})
+child = subprocess.Popen(['sleep', '1000'], start_new_session=True)
+print(os.getppid(), os.getpid(), child.pid, flush=True)
+"""
+
+
+def begun(client: Client, gate: Gate, heeds: str) -> tuple[Run, list[int]]:
+    """A run whose script waits, and its processes: driver, script, and a child of that in a session of its own."""
+    run = client.start(f"{LEAVES_ITS_GROUP.format(heeds=heeds)}{waits_at(gate)}")
+    gate.reached()
+    line = eventually(lambda: len(lines := run.log.split("\n")) > 2 and lines[1], "the line with the processes")
+    return run, [int(pid) for pid in line.split()]
+
+
+def test_nothing_that_ignores_its_end_survives_it(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    run.ask("/cancel", "POST")
+    assert run.ended()["state"] == "cancelled"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_a_driver_that_the_keeper_has_to_kill(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    os.kill(pids[0], signal.SIGSTOP)
+    run.ask("/cancel", "POST")
+    assert run.ended()["state"] == "cancelled"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_a_driver_that_somebody_kills(client, gate):
+    run, pids = begun(client, gate, "SIG_IGN")
+    os.kill(pids[0], signal.SIGKILL)
+    assert run.ended()["state"] == "lost"
+    assert not [pid for pid in pids if is_alive(pid)]
+
+
+def test_nothing_survives_its_keeper_even_if_there_is_no_server(new_server, scratch, gate):
+    server = new_server(KILL_GRACE="60").start()
+    run, pids = begun(Client(server, scratch), gate, "SIG_DFL")
+    server.stop(signal.SIGKILL)
+    os.kill(parent(pids[0]), signal.SIGKILL)
+    eventually(lambda: not [pid for pid in pids if is_alive(pid)], "the end of all processes")
+    assert not list((server.directory / "data/bundles").iterdir())
+    server.start()
+    assert server.finished(run.id)["state"] == "lost"
+
+
 def test_client_that_goes_away_does_not_stop_its_run(client, gate, name):
     archive = client.pack(a_py=f"{waits_at(gate)}{PROXY}proxy('create -n {name}')\n")
     command = ["curl", "-sS", "-F", f"tgz=@{archive}", "-H", f"X-Signature: {digest(archive, client.key)}"]
@@ -519,6 +571,26 @@ def test_lost_run_is_not_repeated(new_server, scratch, gate):
     action = run.ended()
     assert (action["state"], action["attempts"]) == ("lost", 1)
     assert not (server.directory / f"data/bundles/{run.id}").exists()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # makes no difference
+def test_home_that_nobody_may_look_into_is_removed_all_the_same(new_server, scratch, gate):
+    server = new_server()
+    if os.geteuid() == 0:
+        server.prefix = POWERLESS
+    homes = server.directory / "data/bundles"
+    (left := homes / "999/work/closed").mkdir(parents=True)
+    (left / "file").touch()
+    left.chmod(0)
+    server.start()
+    eventually(lambda: not list(homes.iterdir()), "what was left to be swept")
+
+    closed = "import os\nos.mkdir('x')\nopen('x/file', 'x')\nos.chmod('x', 0)\nprint(os.getppid(), flush=True)\n"
+    run = Client(server, scratch).start(f"{closed}{waits_at(gate)}")
+    gate.reached()
+    run_tool("kill", "-9", run.log.split("\n")[1])
+    assert run.ended()["state"] == "lost"
+    assert not list(homes.iterdir())
 
 
 # --- who sees it

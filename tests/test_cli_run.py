@@ -911,13 +911,6 @@ def test_content_that_another_derivation_seems_to_fit_is_not_written(vault, bund
     assert {aes.decrypt(content, KEY) for content in encrypted} == {bytes(range(128, 144))}
 
 
-@pytest.mark.parametrize("encrypt", [aes.encrypt, aes.encrypt_openssl])
-def test_what_the_server_encrypts_we_decrypt(vault, plain, encrypt):
-    Path(f"{plain}.aes").write_bytes(encrypt(b"from the server", KEY))
-    assert vault("decrypt", f"{plain}.aes").code == 0
-    assert plain.read_bytes() == b"from the server"
-
-
 def test_openssl_decrypts_what_is_encrypted_for_it(vault, plain):
     assert vault("encrypt", "--openssl", str(plain)).code == 0
     assert openssl("-d", given=Path(f"{plain}.aes").read_bytes()).decode() == TEXT

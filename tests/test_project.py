@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "auth": "deployments errors models passes settings",
     "monitor": "checks db deployments errors events lifecycle log models notifications pool settings tokens",
     "schemas": "checks defaults deployments errors lifecycle models overrides suite tokens",
-    "worker": "bundles checks db defaults errors events keeper lifecycle log metrics models notifications outcomes pool runs servers settings suite",
+    "worker": "bundle.driver bundles checks db defaults errors events keeper lifecycle log metrics models notifications outcomes pool runs servers settings suite",
     "server": "db errors events keeper log models monitor pool runs servers settings suite tokens worker",
     "servo": "auth bundle.variables bundles errors events lifecycle models passes pool queries server settings",
     "draining": "server",

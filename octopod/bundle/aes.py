@@ -12,7 +12,6 @@ Two formats, told apart by their first 8 bytes, both in base64 (64 columns) or b
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 OPENSSL, OURS = b"Salted__", b"Octopod1"
 MAGIC = 8
-COLUMNS = 64
 BLOCK, KEY = 16, 32
 OPENSSL_SALT, SALT, NONCE, TAG = 8, 16, 12, 16
 OPENSSL_ITERATIONS = 10_000
@@ -44,37 +42,11 @@ def decrypt(data: bytes, key: str) -> bytes:
     raise BadAes("it was encrypted neither by `octo encrypt` nor by `openssl enc`")
 
 
-def encrypt(plain: bytes, key: str) -> bytes:
-    """In the format of ours, with armour."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    salt, nonce = os.urandom(SALT), os.urandom(NONCE)
-    head = OURS + salt + nonce
-    return _with_armour(head + AESGCM(_scrypt(key.encode(), salt)).encrypt(nonce, plain, head))
-
-
-def encrypt_openssl(plain: bytes, key: str) -> bytes:
-    """So that `openssl enc -d -base64 -aes-256-cbc -k KEY` of today can read it."""
-    missing = BLOCK - len(plain) % BLOCK
-    padded = plain + bytes([missing]) * missing
-    while True:
-        salt = os.urandom(OPENSSL_SALT)
-        encryptor = _cbc(_sha256(key.encode(), salt)).encryptor()
-        raw = OPENSSL + salt + encryptor.update(padded) + encryptor.finalize()
-        if _decrypt_openssl(raw, key.encode()) == plain:  # seldom, another derivation seems to fit
-            return _with_armour(raw)
-
-
 def _without_armour(data: bytes) -> bytes:
     try:
         return base64.b64decode(b"".join(data.split()), validate=True)
     except binascii.Error:
         raise BadAes("it is not base64") from None
-
-
-def _with_armour(raw: bytes) -> bytes:
-    text = base64.b64encode(raw)
-    return b"".join(text[at : at + COLUMNS] + b"\n" for at in range(0, len(text), COLUMNS))
 
 
 # --- openssl's format

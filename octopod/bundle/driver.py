@@ -5,11 +5,14 @@ Started by a keeper as `python -I driver.py HOME`, in a session of its own. HOME
 variables, what was decrypted, what the scripts print, how long each took, and at most one line about a failure at the end.
 Exits with 0 when all scripts did, 1 when something has failed, 2 when something unforeseen has.
 
-Scripts share our process group, which the keeper signals to cancel a run. After SIGTERM no further script starts.
+Scripts share our process group, which the keeper signals to cancel a run. After SIGTERM no further script starts, and
+whatever still runs is killed in time for us to end as usual, before the keeper loses its patience with us. We are told the
+same when the keeper itself has died.
 """
 
 import ctypes
 import json
+import math
 import os
 import re
 import select
@@ -30,6 +33,8 @@ FULL_PIPE = 1 << 20  # the most a pipe of an unprivileged process can hold
 MASK = "********"
 GRACE = 2.0  # seconds between TERM and KILL for what the scripts have left running
 KILL_POLL = 0.02
+OUR_TIME = 1.0  # of the seconds that the keeper gives to a run that it has told to end, those that we need ourselves
+LONGEST_WAIT = 3600.0  # poll() cannot wait for more than 24 days
 LAST_WAIT = 10.0  # seconds for killed processes to be gone; who is still there then cannot die
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -45,6 +50,7 @@ class Plan(TypedDict):
     key: str  # that .aes files were encrypted with
     environment: dict[str, str]  # of scripts, but for HOME and the variables
     python: str
+    grace: float  # seconds between the keeper's TERM and its KILL
     limits: dict[str, int]  # see archive.Limits
 
 
@@ -96,6 +102,9 @@ class Processes:
     def __init__(self, log: Log) -> None:
         self.log = log
         self.cancelled = False
+        self.keeper = os.getppid()
+        self.patience = math.inf  # seconds that scripts have to end once they are told to
+        self.kill_at = math.inf
         self.ended: dict[int, int] = {}
         self.wake, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -123,18 +132,19 @@ class Processes:
 
     def end(self) -> None:
         """End whatever is left, and wait until it is gone."""
-        started = time.monotonic()
+        self.kill_at = min(self.kill_at, time.monotonic() + GRACE)
         self._signal(signal.SIGTERM, descendants())
-        while self._bury() and (left := started + GRACE - time.monotonic()) > 0:
-            self._turn(left)
-        while self._bury() and time.monotonic() < started + GRACE + LAST_WAIT:
-            self._signal(signal.SIGKILL, descendants())
-            self._turn(KILL_POLL)
+        while self._bury() and time.monotonic() < self.kill_at + LAST_WAIT:
+            self._turn()
         self.log.drain()
 
-    def _turn(self, timeout: float | None = None) -> None:
-        """Wait for the next output, end of a process or signal, and print the output."""
-        for fd, _ in self.poll.poll(None if timeout is None else timeout * 1000):
+    def _turn(self) -> None:
+        """Wait for the next output, end of a process or signal, and print the output; kill everything once it is time."""
+        left = self.kill_at - time.monotonic()
+        if left <= 0:
+            self._signal(signal.SIGKILL, descendants())
+            left = KILL_POLL
+        for fd, _ in self.poll.poll(min(left, LONGEST_WAIT) * 1000):
             if fd == self.wake:
                 os.read(fd, CHUNK)
             else:
@@ -149,9 +159,11 @@ class Processes:
         return False
 
     def _cancel(self, *_: Any) -> None:
-        """The keeper has signalled our group; what has left it is told by us."""
+        """The keeper has signalled our group, unless it is dead; what it has not told is told by us."""
         self.cancelled = True
-        self._signal(signal.SIGTERM, [pid for pid in descendants() if group_of(pid) != os.getpgrp()])
+        self.kill_at = min(self.kill_at, time.monotonic() + self.patience)
+        told = os.getpgrp() if os.getppid() == self.keeper else None
+        self._signal(signal.SIGTERM, [pid for pid in descendants() if group_of(pid) != told])
 
     def _signal(self, number: int, pids: list[int]) -> None:
         for pid in pids:
@@ -194,6 +206,7 @@ class Run:
     def carry_out(self) -> None:
         """Unpack, decrypt, and run all scripts. Raises Failure at the first that fails."""
         plan = self._take_plan()
+        self.processes.patience = max(plan["grace"] - OUR_TIME, plan["grace"] / 2)
         for name, value in plan["variables"].items():
             self.log.say(f"${name} = {MASK if name in plan['masked'] else value}")
         self._unpack(plan["limits"])
@@ -299,22 +312,22 @@ def guard() -> None:
 
 
 def remove(home: Path) -> None:
-    """Remove a run's home, also where a script has taken away the rights to it."""
-    try:
-        shutil.rmtree(home)
-    except FileNotFoundError:
-        return
-    except PermissionError:
-        for directory in directories(home):
+    """Remove a run's home, also where a script has taken away the rights to it.
+
+    Somebody may be writing to it still, so some of it may stay: that is for who comes after us, and no failure.
+    """
+    shutil.rmtree(home, ignore_errors=True)
+    for directory in directories(home):
+        with suppress(OSError):
             directory.chmod(0o700)
-        shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def directories(top: Path) -> Iterator[Path]:
     """All directories below one and itself. Each before it is looked into."""
     yield top
     for above, names, _ in os.walk(top):
-        yield from (path for name in names if not (path := Path(above, name)).is_symlink())
+        yield from (Path(path) for name in names if not os.path.islink(path := os.path.join(above, name)))
 
 
 def main(home: Path) -> int:

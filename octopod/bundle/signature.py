@@ -38,12 +38,6 @@ class Digests:
         return found
 
 
-def sign(archive: bytes | Path, key: str, algorithm: str = "sha256") -> str:
-    """The value of `X-Signature` for an archive."""
-    data = archive.read_bytes() if isinstance(archive, Path) else archive
-    return f"{algorithm}={hmac.new(key.encode(), data, algorithm).hexdigest()}"
-
-
 def sign_v2(
     key: str, path: str, timestamp: int | str, nonce: str, archive_digest: str, variables: Mapping[str, str]
 ) -> str:
