@@ -139,6 +139,7 @@ def portal(cluster: Cluster, helm: Path, kubectl: Path, tmp_path: Path) -> Itera
     portal.stop()
 
 
+@pytest.mark.timeout(600)  # it is long, as guides are
 def test_guide_does_what_it_says(
     work: Path, cluster: Cluster, helm: Path, kubectl: Path, shop: Shop, portal: Portal
 ) -> None:
@@ -152,7 +153,7 @@ def test_guide_does_what_it_says(
         shop.push()
         portal.follow()
 
-    GUIDE.run(cluster.environment | own, work, patience=300, after=meanwhile)
+    GUIDE.run(cluster.environment | own, work, patience=540, after=meanwhile)
     assert not portal.given, "Octopod has been removed"
 
 
