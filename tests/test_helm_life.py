@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from conftest import eventually
+from lib.owners import Owners, is_volume_of
 from lib.scalable import ARCHIVED
 
 NS = "staging"
@@ -148,6 +149,18 @@ def test_default_that_a_user_has_taken_away_is_gone(suite, cluster):
     got = json.loads(cluster.get("configmap", "orange", NS)["data"]["values.json"])
     assert "number" not in got and got["map"]["deep"]["er"] == {}
     assert got["fraction"] == 1.5
+
+
+def test_taken_away_default_stays_away_when_the_server_has_moved(suite, cluster):
+    pairs = suite.pairs("application_config", "types")
+    del pairs["number"]
+    suite.env["OCTOPOD_DEPLOYMENT"] = "orange"
+    suite.do("create", "types", app=pairs)
+    before = cluster.get("configmap", "orange", NS)["data"]
+    suite.env["OCTOPOD_SUITE_DATA"] += "-new"
+    suite.do("update", "types", app=pairs)
+    assert cluster.get("configmap", "orange", NS)["data"] == before
+    assert "number" not in json.loads(before["values.json"])
 
 
 def test_nothing_is_taken_away_when_somebody_runs_a_script_with_a_few_values(suite, cluster):
@@ -395,6 +408,106 @@ def test_cleanup_leaves_others_alone(suite, cluster):
     suite.do("cleanup", "store")
     assert suite.verdict("store", name="orange-2")[0] == 0
     assert len(cluster.names("pvc", NS)) == 3
+
+
+@pytest.mark.parametrize("per_release", ["true", "false"])
+@pytest.mark.parametrize("other", ["lime", "orange-2"])
+def test_cleanup_spares_releases_with_the_same_labels(suite, cluster, per_release, other):
+    app = {"perRelease": per_release}
+    suite.do("create", "shared", name=other, app=app)
+    before = remains(cluster)
+    suite.do("create", "shared", app=app)
+    suite.do("cleanup", "shared")
+    assert remains(cluster) == before
+    assert suite.verdict("shared", name=other, app=app)[0] == 0
+
+
+@pytest.mark.parametrize("other", ["lime", "orange-2"])
+def test_archive_spares_releases_with_the_same_labels(suite, cluster, other):
+    suite.do("create", "shared", name=other)
+    before = remains(cluster)
+    suite.do("create", "shared")
+    suite.do("archive", "shared")
+    assert suite.do("archive_check", "shared") == "No pod of it is left.\n"
+    assert remains(cluster)["pod"] == before["pod"], "the pod of its Job has ended, and is not ours to delete"
+    assert suite.run("archive_check", "shared", name=other).returncode == 1
+
+
+def test_last_words_are_those_of_the_release(suite, cluster):
+    suite.do("create", "shared", name="lime")
+    suite.env["HELM_TIMEOUT"] = "3"
+    cluster.pods("lime-*", then="crash", log="I am lime")
+    cluster.pods("orange-*", then="crash", log="I am orange")
+    said = suite.refused("create", "shared")
+    assert "I am orange" in said and "lime" not in said
+
+
+def left_behind(kind, owner, name, **labels):
+    """A pod whose owner is gone, as it is for a while after a deletion in the background."""
+    reference = {"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "gone", "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NS, "uid": name, "labels": labels, "ownerReferences": [reference]},
+        "spec": {"containers": [{"name": "x", "image": "x:1"}]},
+        "status": {"phase": "Failed"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "name", "labels", "certain", "doubtful"),
+    [
+        ("StatefulSet", "orange-db", "x", {}, True, True),
+        ("StatefulSet", "lime-db", "lime-db-0", {"app": "web"}, False, False),
+        ("ReplicaSet", "orange-web-5d9", "x", {}, False, True),
+        ("ReplicaSet", "lime-web-5d9", "lime-web-5d9-x", {"app": "web"}, False, False),
+        ("ReplicaSet", "old-5d9", "orange-old-x", {"app": "web"}, False, True),
+        ("ReplicaSet", "old-5d9", "x", {"app": "web", "rel": "orange"}, False, True),
+        ("ReplicaSet", "old-5d9", "orange-old-x", {"app": "other"}, False, False),
+        ("ReplicaSet", "old-5d9", "x", {"app.kubernetes.io/instance": "orange"}, True, True),
+    ],
+)
+def test_pod_whose_owner_is_gone(kind, owner, name, labels, certain, doubtful):
+    web = {"selector": {"matchLabels": {"app": "web"}}, "template": {}}
+    objects = [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "orange-web"}, "spec": web},
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "orange-db"}, "spec": {}},
+    ]
+    owners = Owners("orange", NS, objects, [left_behind(kind, owner, name, **labels)])
+    assert bool(owners.pods(doubtful=False)) == certain
+    assert bool(owners.pods(doubtful=True)) == doubtful
+
+
+def test_doubt_about_a_pod_keeps_it_and_keeps_archive_check_false(suite, cluster):
+    suite.do("create", "shared")
+    suite.do("archive", "shared")
+    orphan = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "orange-lost", "namespace": NS, "labels": {"app": "web"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x:1"}]},
+    }
+    cluster.put(orphan, NS)
+    suite.do("archive", "shared")
+    assert "1 of its pods are left: orange-lost." in suite.refused("archive_check", "shared")
+
+
+@pytest.mark.parametrize(
+    ("claim", "ours"),
+    [
+        ("data-orange-db-0", True),
+        ("data-orange-db-12", True),
+        ("data-orange-db", False),
+        ("data-orange-db-2-0", False),
+        ("data-orange-db-0-old", False),
+        ("other-orange-db-0", False),
+        ("my-data-orange-db-0", False),
+    ],
+)
+def test_volume_is_known_by_its_stateful_set(claim, ours):
+    template = {"metadata": {"name": "data", "labels": {"tier": "storage"}}}
+    item = {"kind": "StatefulSet", "metadata": {"name": "orange-db"}, "spec": {"volumeClaimTemplates": [template]}}
+    assert is_volume_of({"metadata": {"name": claim, "labels": {"tier": "storage"}}}, [item]) == ours
 
 
 def test_cleanup_removes_what_was_made_at_run_time(suite, cluster):

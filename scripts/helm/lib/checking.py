@@ -96,7 +96,7 @@ def normal(text: str) -> Image | str:
 
 def archive_check(deployment: Deployment) -> int:
     """Whether no pod of the release is left. Raises Failure when that cannot be told."""
-    pods = deployment.pods()
+    pods = deployment.pods(doubtful=True)
     if not pods:
         say("No pod of it is left.")
         return 0

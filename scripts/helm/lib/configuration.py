@@ -98,11 +98,14 @@ def remember(settings: Settings, request: Request, pairs: Pairs) -> None:
     write_privately(_record(settings, request), json.dumps([key for key, _ in pairs]))
 
 
-def taken_away(settings: Settings, request: Request, environ: Mapping[str, str] = os.environ) -> Values:
-    record = _record(settings, request)
-    if environ.get("OCTOPOD_DEPLOYMENT") != request.name or not record.exists():
+def taken_away(configuration: Configuration, environ: Mapping[str, str] = os.environ) -> Values:
+    """Without a record, as after a move of the server, the chart as it is now says what there was to take away."""
+    request = configuration.request
+    if environ.get("OCTOPOD_DEPLOYMENT") != request.name:
         return {}
-    return values.taken_away(json.loads(record.read_text()), list(request.application))
+    record = _record(configuration.settings, request)
+    handed_out = json.loads(record.read_text()) if record.exists() else [key for key, _ in configuration.defaults()]
+    return values.taken_away(handed_out, list(request.application))
 
 
 def _record(settings: Settings, request: Request) -> Path:

@@ -4,18 +4,17 @@ import sys
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from lib import arguments, charts, configuration, contents, scalable, settings
 from lib.configuration import Configuration
 from lib.documents import load_objects
 from lib.helm import Helm, Release, capabilities
-from lib.kube import Kube, Object, labels
+from lib.kube import Kube, Object
 from lib.output import Failure
+from lib.owners import Owners
 from lib.values import Values
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-INSTANCE = "app.kubernetes.io/instance"
 
 
 class Deployment:
@@ -51,7 +50,7 @@ class Deployment:
 
     @cached_property
     def values(self) -> Values:
-        return self.configuration.values(configuration.taken_away(self.settings, self.request))
+        return self.configuration.values(configuration.taken_away(self.configuration))
 
     @cached_property
     def rendered(self) -> list[Object]:
@@ -85,18 +84,22 @@ class Deployment:
     def row(self, item: Object) -> scalable.Row | None:
         return self.table.get((item["kind"], scalable.group(item)))
 
-    def selectors(self) -> list[str]:
-        """The labels of all pods of the release, also of those that it or an operator has made."""
-        found = [selector(item) for item in (*self.objects, *self.hooks)]
-        found += [f"job-name={job['metadata']['name']}" for job in self.cron_jobs_jobs()]
+    def made_by_operators(self, doubtful: bool) -> list[str]:
+        """The labels of what operators make for objects of the release; in doubt also labels that do not name them."""
         rows = [(item, self.row(item)) for item in self.objects]
-        found += [row.pods.format(name=item["metadata"]["name"]) for item, row in rows if row and row.pods]
-        return list(dict.fromkeys([one for one in found if one] + [f"{INSTANCE}={self.name}"]))
+        known = [(item, row.pods) for item, row in rows if row and row.pods and (doubtful or "{name}" in row.pods)]
+        return [pods.format(name=item["metadata"]["name"]) for item, pods in known]
 
-    def pods(self) -> list[Object]:
-        """All pods of the release, running or not. Raises Failure when they cannot be told."""
-        bare = self.kube.live(item for item in (*self.objects, *self.hooks) if item["kind"] == "Pod")
-        return unique([*bare, *(pod for selector in self.selectors() for pod in self.kube.pods(selector))])
+    def pods(self, doubtful: bool = False) -> list[Object]:
+        """All pods of the release, running or not; with `doubtful`, also those that may be. Raises Failure.
+
+        Labels do not tell: releases of one chart may well share them. Pods are found by what owns them.
+        """
+        of_release = [*self.objects, *self.hooks]
+        mine = Owners(self.name, self.request.namespace, of_release, self.kube.get("pods,replicasets,jobs"))
+        found = self.kube.live(item for item in of_release if item["kind"] == "Pod")
+        found += [pod for one in self.made_by_operators(doubtful) for pod in self.kube.pods(one)]
+        return unique([*found, *mine.pods(doubtful)])
 
     def cron_jobs_jobs(self) -> list[Object]:
         """The Jobs that CronJobs of the release have started."""
@@ -106,14 +109,6 @@ class Deployment:
 
 def owners(item: Object) -> set[str]:
     return {owner["name"] for owner in item["metadata"].get("ownerReferences") or [] if owner["kind"] == "CronJob"}
-
-
-def selector(item: Object) -> str:
-    """The labels of an object's pods; empty when it has none, or does not say."""
-    if item["kind"] == "Job":
-        return f"job-name={item['metadata']['name']}"
-    chosen: Any = (item.get("spec") or {}).get("selector") if item["kind"] in (*WORKLOADS, "ReplicaSet") else None
-    return labels(chosen) if isinstance(chosen, dict) else ""
 
 
 def unique(items: Iterable[Object]) -> list[Object]:

@@ -97,19 +97,3 @@ def resource(item: Object) -> str:
 
 def title(item: Object) -> str:
     return f"{item['kind']} {item['metadata']['name']}"
-
-
-def labels(selector: dict[str, Any]) -> str:
-    """A label selector of an object, as kubectl takes it."""
-    equal = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    operators = {
-        "Exists": "{key}",
-        "DoesNotExist": "!{key}",
-        "In": "{key} in ({values})",
-        "NotIn": "{key} notin ({values})",
-    }
-    more = [
-        operators[rule["operator"]].format(key=rule["key"], values=",".join(rule.get("values") or []))
-        for rule in selector.get("matchExpressions") or []
-    ]
-    return ",".join(equal + more)
