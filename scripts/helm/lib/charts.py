@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lib import credentials, processes
 from lib.arguments import Request
-from lib.files import age, locked, write_privately
+from lib.files import age, is_below, locked, write_privately
 from lib.output import Failure, complain
 from lib.registry import Denied, Missing, Registry, Silent
 from lib.settings import Settings
@@ -40,8 +40,7 @@ class Reference(NamedTuple):
     @property
     def directory(self) -> Path | None:
         """Set when it is on this machine."""
-        path = self.url.removeprefix("file://")
-        return Path(path) if path.startswith("/") else None
+        return _directory(self.url)
 
     @property
     def shown(self) -> str:
@@ -52,12 +51,18 @@ class Reference(NamedTuple):
         return hashlib.sha256("\0".join((self.url, self.user, self.password, *more)).encode()).hexdigest()[:24]
 
 
+def _directory(url: str) -> Path | None:
+    path = url.removeprefix("file://")
+    return Path(path) if path.startswith("/") else None
+
+
 def wanted(request: Request, settings: Settings) -> Reference:
     """What the deployment configuration asks for. Raises Failure."""
     url = request.deployment_value("chart_repo_url").rstrip("/")
     name, version = request.deployment_value("chart_name"), request.deployment_value("chart_version")
     reference = Reference(url, name, version, *_login(request, settings, url))
     _check(reference)
+    _check_directory(reference.directory, reference.url, settings)
     return reference
 
 
@@ -103,6 +108,14 @@ def _check(reference: Reference) -> None:
         raise Failure("chart_name is missing: which chart of the repository is it?")
 
 
+def _check_directory(path: Path | None, url: str, settings: Settings) -> None:
+    """Charts of this machine come from where the operator says, however a path is written. Raises Failure."""
+    ours = settings.chart.get("chart_repo_url", "").rstrip("/")
+    root = _directory(ours) if url == ours else settings.charts_dir
+    if path and not is_below(path, root):
+        raise Failure(f"chart_repo_url must not be a directory of this machine, unless it is below CHARTS_DIR: {url}.")
+
+
 class Charts:
     """The suite's copies of charts."""
 
@@ -112,7 +125,9 @@ class Charts:
     def get(self, reference: Reference, fresh: bool = True) -> Path:
         """The chart as a directory or a package. `fresh`: not older than ten minutes, if it can be had. Raises Failure."""
         if reference.directory:
-            return find_locally(reference, reference.directory)
+            found = find_locally(reference, reference.directory)
+            _check_directory(found, reference.url, self.settings)
+            return found
         home = self._home("charts", reference.key(reference.name, reference.version))
         kept = home / "chart.tgz"
         with locked(home):

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from lib.documents import load
+from lib.files import is_below
 from lib.output import Failure
 from lib.values import Values, merge, with_strings
 
@@ -99,7 +100,7 @@ def read_directory(directory: Path) -> dict[str, bytes]:
     files = {}
     for path in sorted(directory.rglob("*")):
         inner = PurePosixPath(path.relative_to(directory).as_posix())
-        if path.is_file() and is_interesting(inner):
+        if path.is_file() and is_interesting(inner) and is_below(path, directory):
             files[str(inner)] = path.read_bytes()
     return files
 

@@ -30,6 +30,11 @@ def write_privately(path: Path, text: str) -> None:
     os.replace(file.name, path)
 
 
+def is_below(path: Path, directory: Path | None) -> bool:
+    """Whether a path leads to the directory, or into it, with all links followed. Nothing is below no directory."""
+    return directory is not None and path.resolve().is_relative_to(directory.resolve())
+
+
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
     """One process at a time. The kernel lets go of it when the process dies."""
