@@ -2,13 +2,17 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
+import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helming import CHARTS, basic
+from lib import contents
+from lib.output import Failure
 
 PASSWORD = "open sesame"
 
@@ -416,3 +420,58 @@ def test_values_file_of_the_chart_is_not_outside_of_it(offline, tmp_path):
     for name in ("../secret.yaml", "values-link.yaml"):
         said = offline.refused("application_config", chart_repo_url=str(chart), values_file=name)
         assert name in said and "hush-hush" not in said
+
+
+# How much of a chart is read
+
+
+def package(path, files):
+    """A chart in a package, with these files beside those that it has to have."""
+    about = {"Chart.yaml": b"{apiVersion: v2, name: web, version: 1.0.0}", "values.yaml": b"greeting: Hello"}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in (about | files).items():
+            member = tarfile.TarInfo(f"web/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+MORE = {
+    "README.md": b"x",
+    "files/big.json": b"{}",
+    "values-a.yml": b"a: 1",
+    "env/b.yaml": b"b: 1",
+    "templates/values.yaml": b"x",
+}
+
+
+def test_only_what_is_needed_of_a_chart_is_read(tmp_path):
+    path = package(tmp_path / "web.tgz", MORE)
+    with tarfile.open(path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for chart in (contents.read(path), contents.read(tmp_path / "web")):
+        assert set(chart.files) == {"Chart.yaml", "values.yaml", "values-a.yml"}
+        assert chart.find("env/b.yaml") == b"b: 1"
+        assert chart.find("env/none.yaml") is None
+
+
+def test_chart_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "MOST_BYTES", 1 << 20)
+    bomb = package(tmp_path / "bomb.tgz", {"README.md": bytes(2 << 20)})
+    outer = package(tmp_path / "outer.tgz", {"charts/bomb.tgz": bomb.read_bytes()})
+    directory = chart_in(tmp_path / "web", "x" * (2 << 20))
+    for path in (bomb, outer, directory):
+        with pytest.raises(Failure, match="The chart is too large: it has more than 1 MiB"):
+            contents.read(path)
+
+
+def test_chart_of_too_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "MOST_FILES", 5)
+    many = {f"values-{number}.yaml": b"" for number in range(5)}
+    path = package(tmp_path / "web.tgz", many)
+    directory = chart_in(tmp_path / "web")
+    for name in many:
+        (directory / name).touch()
+    for chart in (path, directory):
+        with pytest.raises(Failure, match="more than 5 files"):
+            contents.read(chart)

@@ -75,9 +75,10 @@ def values_file(name: str, contents: Contents, directory: Path | None) -> Values
     if ".." in name.split("/"):
         raise Failure(f"values_file must not lead upwards, as {name} does.")
     if not name.startswith("/"):
-        if name not in contents.files:
+        data = contents.find(name)
+        if data is None:
             raise Failure(f"There is no {name} in the chart {contents.name}.")
-        return values.with_strings(mapping(name, contents.files[name]))
+        return values.with_strings(mapping(name, data))
     if not is_below(Path(name), directory):
         raise Failure(f"values_file must be a file of the chart, or one below VALUES_DIR: {name} is neither.")
     try:
