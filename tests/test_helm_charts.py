@@ -123,6 +123,13 @@ def test_password_of_the_settings_goes_nowhere_else(offline, new_repository):
     assert {given for _, _, given in elsewhere.site.seen} == {""}
 
 
+def test_password_of_the_settings_goes_to_nobody_when_they_name_no_repository(offline, new_repository):
+    offline.env |= {"HELM_USER": "ann", "HELM_PASS": PASSWORD}
+    elsewhere = new_repository().add("web", "1.0.0")
+    assert greeting(offline, chart_repo_url=elsewhere.url) == "Hello"
+    assert {given for _, _, given in elsewhere.site.seen} == {""}
+
+
 def test_passwords_are_neither_printed_nor_readable_by_others(offline, new_repository):
     repository = new_repository(PASSWORD).add("web", "1.0.0")
     login = {"chart_repo_user": "ann", "chart_repo_pass": PASSWORD}
@@ -475,3 +482,30 @@ def test_chart_of_too_many_files_is_refused(tmp_path, monkeypatch):
     for chart in (path, directory):
         with pytest.raises(Failure, match="more than 5 files"):
             contents.read(chart)
+
+
+# Time
+
+
+def test_check_fetches_nothing(suite, repository):
+    config = {"chart_repo_url": repository.url, "chart_name": "web"}
+    suite.do("create", "web")
+    code, said = suite.verdict(**config)
+    assert (code, repository.site.seen) == (0, []), said
+
+
+def test_silent_cluster_is_asked_once_and_within_the_limit(tmp_path, monkeypatch):
+    from lib import helm, kube, processes, settings
+
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexec sleep 60\n")
+    kubectl.chmod(0o755)
+    found = settings.load({"OCTOPOD_SUITE_DATA": str(tmp_path), "KUBECTL_BIN": str(kubectl)})
+    monkeypatch.setattr(processes, "limit", processes.Limit(1.0))
+    began = time.monotonic()
+    cluster = kube.Kube(found, "staging")
+    assert helm.capabilities(found, cluster) == []
+    with pytest.raises(Failure, match="cannot be asked"):
+        cluster.get("pods")
+    assert time.monotonic() - began < 10
+    assert (tmp_path / "asked").read_text() == "asked\n"

@@ -76,10 +76,11 @@ def default(settings: Settings) -> Reference | None:
 
 
 def _login(request: Request, settings: Settings, url: str) -> tuple[str, str]:
-    """The operator's password goes to the operator's repository only, not wherever somebody points us."""
+    """The operator's password goes to the operator's repository only, not wherever somebody points us; when DEFAULTS names
+    none, to nobody."""
     user, password = request.deployment_value("chart_repo_user"), request.deployment_value("chart_repo_pass")
     ours = settings.chart.get("chart_repo_url")
-    if user or password or (ours and _origin(ours) != _origin(url)):
+    if user or password or not ours or _origin(ours) != _origin(url):
         return user, password
     return settings.user, settings.password
 
@@ -123,16 +124,20 @@ class Charts:
         self.settings = settings
 
     def get(self, reference: Reference, fresh: bool = True) -> Path:
-        """The chart as a directory or a package. `fresh`: not older than ten minutes, if it can be had. Raises Failure."""
+        """The chart as a directory or a package. `fresh`: not older than ten minutes, if it can be had;
+        otherwise it is only looked for, neither fetched nor waited for. Raises Failure."""
         if reference.directory:
             found = find_locally(reference, reference.directory)
             _check_directory(found, reference.url, self.settings)
             return found
         home = self._home("charts", reference.key(reference.name, reference.version))
         kept = home / "chart.tgz"
-        with locked(home):
-            if not kept.exists() or (fresh and age(kept) > FRESH):
-                self._renew(reference, kept)
+        if not fresh and not kept.exists():
+            raise Failure(f"There is no copy of {reference.shown} here.")
+        if fresh:
+            with locked(home, wait=in_time):
+                if age(kept) > FRESH:
+                    self._renew(reference, kept)
         return kept
 
     def _renew(self, reference: Reference, kept: Path) -> None:
@@ -155,7 +160,7 @@ class Charts:
 
     def _pull_from_repository(self, reference: Reference, scratch: Path) -> Path:
         home = self._home("repositories", reference.key())
-        with locked(home):
+        with locked(home, wait=in_time):
             self._refresh(reference, home, always=False)
             version = ["--version", reference.version] if reference.version else []
             pull = ["pull", f"{ALIAS}/{reference.name}", *version, "--destination", str(scratch)]
@@ -167,7 +172,7 @@ class Charts:
     def refresh(self, reference: Reference) -> None:
         """Fetch the index of the reference's repository. Raises Failure."""
         home = self._home("repositories", reference.key())
-        with locked(home):
+        with locked(home, wait=in_time):
             self._refresh(reference, home, always=True)
 
     def _refresh(self, reference: Reference, home: Path, always: bool) -> None:
@@ -223,6 +228,11 @@ class Charts:
         home = self.settings.data / kind / key
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return home
+
+
+def in_time() -> None:
+    """Raises Unreachable when the script has no time left to wait."""
+    processes.limit.within(FETCH_TIMEOUT)
 
 
 class Absent(Failure):

@@ -11,8 +11,10 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from lib import processes
 from lib.credentials import Keyring, Login
 from lib.images import DEFAULT_HOST
+from lib.output import Unreachable
 
 TIMEOUT = 10.0
 MANIFESTS = ", ".join(
@@ -152,10 +154,12 @@ class Registry:
         """Raises HTTPError for what is an answer, Silent for what is none."""
         request = urllib.request.Request(url, headers=headers, method=method)
         try:
-            with OPENER.open(request, timeout=TIMEOUT) as response:
+            with OPENER.open(request, timeout=processes.limit.within(TIMEOUT)) as response:
                 return Answer(response.read(MOST_BYTES), response.headers)
         except urllib.error.HTTPError:
             raise
+        except Unreachable:
+            raise Silent(f"{self.host} cannot be asked: the time is up") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Silent(f"{self.host} cannot be asked: {getattr(error, 'reason', None) or error}") from None
 
