@@ -28,6 +28,7 @@ class Suite:
         self.data = data
         self.cluster: Any = None
         self.env = environment | {"OCTOPOD_SUITE_DATA": str(data), "CHECK_IMAGES": "false", "HELM_TIMEOUT": "20"}
+        self.env["CHARTS_DIR"] = str(CHARTS)
 
     def command(
         self, script: str, chart: str = "", name: str = "orange", app: Any = (), **deployment: str

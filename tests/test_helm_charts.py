@@ -2,13 +2,17 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
+import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helming import CHARTS, basic
+from lib import contents
+from lib.output import Failure
 
 PASSWORD = "open sesame"
 
@@ -78,7 +82,7 @@ def test_what_is_no_repository_is_named(offline, repository):
         ({"chart_repo_url": "-http://x", "chart_name": "web"}, "chart_repo_url must be an http(s):// or oci://"),
         ({"chart_repo_url": "http://u:p@example.com", "chart_name": "web"}, "chart_repo_url must not hold a password"),
         ({"chart_repo_url": "http://127.0.0.1:9", "chart_name": "--debug"}, '"--debug" cannot be the name of a chart'),
-        ({"chart_repo_url": "/srv", "chart_name": "../../etc"}, '"../../etc" cannot be the name of a chart'),
+        ({"chart_repo_url": str(CHARTS), "chart_name": "../../etc"}, '"../../etc" cannot be the name of a chart'),
         (
             {"chart_repo_url": "http://127.0.0.1:9", "chart_name": "w", "chart_version": "--x"},
             '"--x" cannot be the version',
@@ -116,6 +120,13 @@ def test_password_of_the_settings_goes_nowhere_else(offline, new_repository):
     elsewhere = new_repository().add("web", "1.0.0")
     assert greeting(offline, chart_repo_url=elsewhere.url) == "Hello"
     assert elsewhere.site.seen
+    assert {given for _, _, given in elsewhere.site.seen} == {""}
+
+
+def test_password_of_the_settings_goes_to_nobody_when_they_name_no_repository(offline, new_repository):
+    offline.env |= {"HELM_USER": "ann", "HELM_PASS": PASSWORD}
+    elsewhere = new_repository().add("web", "1.0.0")
+    assert greeting(offline, chart_repo_url=elsewhere.url) == "Hello"
     assert {given for _, _, given in elsewhere.site.seen} == {""}
 
 
@@ -234,6 +245,7 @@ def test_chart_comes_from_a_directory(offline, tmp_path, helm):
 
 def test_package_in_a_directory_is_taken_by_its_version(offline, new_repository):
     directory = new_repository().add("web", "1.0.0", "1.1.0").directory
+    offline.env["CHARTS_DIR"] = str(directory.parent)
     assert greeting(offline, chart_repo_url=str(directory), chart_version="1.1.0") == "Hello"
 
 
@@ -242,6 +254,31 @@ def test_missing_chart_or_version_in_a_directory_is_named(offline):
     assert said == f"There is no chart nope in {CHARTS}.\n"
     said = offline.refused("config_check", "web", chart_version="3.0.0")
     assert said == f"There is no version 3.0.0 of the chart web in {CHARTS}. It is 1.0.0.\n"
+
+
+def chart_in(directory, values="greeting: Hello\n"):
+    directory.mkdir(parents=True)
+    (directory / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.0.0\n")
+    (directory / "values.yaml").write_text(values)
+    return directory
+
+
+def test_directory_is_that_of_the_settings_or_below_the_one_for_charts(offline, tmp_path):
+    """Whoever may name any directory may read any values.yaml of the server's."""
+    own, other = chart_in(tmp_path / "own"), chart_in(tmp_path / "other")
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts/link").symlink_to(other)
+    offline.env["CHARTS_DIR"] = str(tmp_path / "charts")
+    offline.env["DEFAULTS"] = json.dumps({"chart_repo_url": str(own)})
+    assert offline.pairs("application_config", chart_repo_url=str(own))["greeting"] == "Hello"
+    outside = [str(other), f"file://{other}", f"{tmp_path}/charts/../other", f"{tmp_path}/charts/link", f"{own}/.."]
+    for url in outside:
+        said = offline.refused("application_config", chart_repo_url=url)
+        assert said.startswith("chart_repo_url must not be a directory of this machine"), url
+    said = offline.refused("application_config", chart_repo_url=f"{tmp_path}/charts", chart_name="link")
+    assert said.startswith("chart_repo_url must not be a directory of this machine")
+    offline.env.pop("CHARTS_DIR")
+    assert "unless it is below CHARTS_DIR" in offline.refused("config_check", "web")
 
 
 # Registries
@@ -353,6 +390,7 @@ def test_values_file_of_the_chart_is_on_top_of_its_values(offline, repository):
 def test_values_file_of_this_machine_reaches_the_cluster(suite, tmp_path):
     file = tmp_path / "values.yaml"
     file.write_text("replicas: 1\ngreeting: From a file\n")
+    suite.env["VALUES_DIR"] = str(tmp_path)
     suite.do("create", "web", values_file=str(file), app={"replicas": "2"})
     [item] = suite.cluster.objects("deployment", "staging")
     assert item["spec"]["replicas"] == 2, "a value that is the chart's own counts too, when the file has another"
@@ -362,7 +400,112 @@ def test_values_file_of_this_machine_reaches_the_cluster(suite, tmp_path):
 def test_values_file_that_cannot_be_is_refused_without_what_is_in_it(offline, tmp_path):
     (tmp_path / "bad.yaml").write_text("secret: [hush-hush")
     (tmp_path / "list.yaml").write_text("- hush-hush")
+    offline.env["VALUES_DIR"] = str(tmp_path)
     assert "There is no nope.yaml in the chart web." in offline.refused("config_check", "web", values_file="nope.yaml")
     for name in ("bad.yaml", "list.yaml", "none.yaml"):
         said = offline.refused("config_check", "web", values_file=str(tmp_path / name))
         assert name in said and "hush-hush" not in said
+
+
+def test_values_file_of_this_machine_is_below_the_directory_for_values(offline, tmp_path):
+    """Else anybody could read the server's credentials as the defaults of a form."""
+    (tmp_path / "values").mkdir()
+    (tmp_path / "kube.yaml").write_text("token: hush-hush")
+    (tmp_path / "values/link.yaml").symlink_to(tmp_path / "kube.yaml")
+    for directory in ("", str(tmp_path / "values")):
+        offline.env["VALUES_DIR"] = directory
+        for name in ("kube.yaml", "values/link.yaml", "values/../kube.yaml"):
+            said = offline.refused("application_config", "web", values_file=str(tmp_path / name))
+            assert said.startswith("values_file must") and "hush-hush" not in said
+
+
+def test_values_file_of_the_chart_is_not_outside_of_it(offline, tmp_path):
+    chart = chart_in(tmp_path / "charts/web")
+    (tmp_path / "charts/secret.yaml").write_text("token: hush-hush")
+    (chart / "values-link.yaml").symlink_to(tmp_path / "charts/secret.yaml")
+    offline.env["CHARTS_DIR"] = str(tmp_path / "charts")
+    for name in ("../secret.yaml", "values-link.yaml"):
+        said = offline.refused("application_config", chart_repo_url=str(chart), values_file=name)
+        assert name in said and "hush-hush" not in said
+
+
+# How much of a chart is read
+
+
+def package(path, files):
+    """A chart in a package, with these files beside those that it has to have."""
+    about = {"Chart.yaml": b"{apiVersion: v2, name: web, version: 1.0.0}", "values.yaml": b"greeting: Hello"}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in (about | files).items():
+            member = tarfile.TarInfo(f"web/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+MORE = {
+    "README.md": b"x",
+    "files/big.json": b"{}",
+    "values-a.yml": b"a: 1",
+    "env/b.yaml": b"b: 1",
+    "templates/values.yaml": b"x",
+}
+
+
+def test_only_what_is_needed_of_a_chart_is_read(tmp_path):
+    path = package(tmp_path / "web.tgz", MORE)
+    with tarfile.open(path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for chart in (contents.read(path), contents.read(tmp_path / "web")):
+        assert set(chart.files) == {"Chart.yaml", "values.yaml", "values-a.yml"}
+        assert chart.find("env/b.yaml") == b"b: 1"
+        assert chart.find("env/none.yaml") is None
+
+
+def test_chart_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "MOST_BYTES", 1 << 20)
+    bomb = package(tmp_path / "bomb.tgz", {"README.md": bytes(2 << 20)})
+    outer = package(tmp_path / "outer.tgz", {"charts/bomb.tgz": bomb.read_bytes()})
+    directory = chart_in(tmp_path / "web", "x" * (2 << 20))
+    for path in (bomb, outer, directory):
+        with pytest.raises(Failure, match="The chart is too large: it has more than 1 MiB"):
+            contents.read(path)
+
+
+def test_chart_of_too_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "MOST_FILES", 5)
+    many = {f"values-{number}.yaml": b"" for number in range(5)}
+    path = package(tmp_path / "web.tgz", many)
+    directory = chart_in(tmp_path / "web")
+    for name in many:
+        (directory / name).touch()
+    for chart in (path, directory):
+        with pytest.raises(Failure, match="more than 5 files"):
+            contents.read(chart)
+
+
+# Time
+
+
+def test_check_fetches_nothing(suite, repository):
+    config = {"chart_repo_url": repository.url, "chart_name": "web"}
+    suite.do("create", "web")
+    code, said = suite.verdict(**config)
+    assert (code, repository.site.seen) == (0, []), said
+
+
+def test_silent_cluster_is_asked_once_and_within_the_limit(tmp_path, monkeypatch):
+    from lib import helm, kube, processes, settings
+
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexec sleep 60\n")
+    kubectl.chmod(0o755)
+    found = settings.load({"OCTOPOD_SUITE_DATA": str(tmp_path), "KUBECTL_BIN": str(kubectl)})
+    monkeypatch.setattr(processes, "limit", processes.Limit(1.0))
+    began = time.monotonic()
+    cluster = kube.Kube(found, "staging")
+    assert helm.capabilities(found, cluster) == []
+    with pytest.raises(Failure, match="cannot be asked"):
+        cluster.get("pods")
+    assert time.monotonic() - began < 10
+    assert (tmp_path / "asked").read_text() == "asked\n"

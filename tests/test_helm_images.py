@@ -2,11 +2,14 @@
 
 import base64
 import json
+import urllib.request
 
 import pytest
 from helming import basic
-from lib import credentials, images
+from lib import credentials, images, registry
+from lib.credentials import Keyring
 from lib.images import Image, parse
+from lib.registry import Registry, Silent
 
 DIGEST = "sha256:" + "a" * 64
 LOGIN = basic("ann", "open sesame")
@@ -88,6 +91,74 @@ def test_old_form_and_plain_passwords_are_read():
         credentials.from_json('{"host": {"username": "ann", "password": "open sesame"}}').find("host", "a").header
         == LOGIN
     )
+
+
+# Where a registry may send us
+
+
+def ask_for_token(monkeypatch, host, realm, insecure=()):
+    """The addresses that are asked when a registry says that tokens are at the realm."""
+    asked = []
+
+    def answer(self, method, url, headers):
+        asked.append(url)
+        return registry.Answer(b'{"token": "t"}', {})
+
+    monkeypatch.setattr(Registry, "_open", answer)
+    Registry(host, Keyring({}), insecure)._authorization(f'Bearer realm="{realm}"', None, "a")
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("host", "realm"),
+    [
+        ("8.8.8.8", "http://8.8.8.8/token"),
+        ("8.8.8.8", "https://127.0.0.1/token"),
+        ("8.8.8.8", "https://169.254.169.254/token"),
+        ("8.8.8.8", "https://10.0.0.1/token"),
+        ("8.8.8.8", "https://[::1]/token"),
+        ("8.8.8.8", "https://[::ffff:10.0.0.1]/token"),
+        ("8.8.8.8", "https://localhost:8443/token"),
+        ("10.0.0.1:5000", "http://10.0.0.1:5000/token"),
+        ("8.8.8.8", "file:///etc/passwd"),
+        ("8.8.8.8", "https://[/token"),
+        ("8.8.8.8", ""),
+    ],
+)
+def test_tokens_are_fetched_neither_without_tls_nor_inside(monkeypatch, host, realm):
+    with pytest.raises(Silent):
+        ask_for_token(monkeypatch, host, realm)
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "insecure"),
+    [
+        ("8.8.8.8", "https://8.8.4.4/token", []),
+        ("10.0.0.1:5000", "https://10.0.0.2/token", []),
+        ("10.0.0.1:5000", "http://10.0.0.1:5000/token", ["10.0.0.1:5000"]),
+        ("127.0.0.1:5000", "http://127.0.0.1:5001/token", []),
+    ],
+)
+def test_tokens_are_fetched_where_they_may_be(monkeypatch, host, realm, insecure):
+    [asked] = ask_for_token(monkeypatch, host, realm, insecure)
+    assert asked.startswith(realm)
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("https://a.example/y", True),
+        ("https://a.example:443/y", True),
+        ("http://a.example/y", False),
+        ("https://a.example:444/y", False),
+        ("https://b.example/y", False),
+    ],
+)
+def test_credentials_do_not_follow_a_redirect_elsewhere(target, kept):
+    [handler] = [one for one in registry.OPENER.handlers if isinstance(one, urllib.request.HTTPRedirectHandler)]
+    request = urllib.request.Request("https://a.example/x", headers={"Authorization": LOGIN})
+    new = handler.redirect_request(request, None, 302, "Found", {}, target)
+    assert new.has_header("Authorization") == kept
 
 
 # Through config_check

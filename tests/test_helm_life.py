@@ -605,6 +605,7 @@ def test_template_sees_what_the_cluster_can_do(suite, cluster, tmp_path):
         '{{ if not (.Capabilities.APIVersions.Has "acid.zalan.do/v1/postgresql") }}{{ fail "no operator" }}{{ end }}\n'
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
     )
+    suite.env["CHARTS_DIR"] = str(tmp_path)
     suite.do("config_check", chart_repo_url=str(chart))
 
 

@@ -28,6 +28,7 @@ def helm_server(new_database, cluster, helm, kubectl, tmp_path):
     server.env = cluster.environment | {key: value for key, value in server.env.items() if key.startswith("OCTOPOD_")}
     server.env |= {"HELM_BIN": str(helm), "KUBECTL_BIN": str(kubectl), "DEFAULTS": defaults, "CHECK_IMAGES": "false"}
     server.env |= {"HELM_TIMEOUT": "20", "HELM_PASS": "open sesame", "DOCKER_CONFIG": str(tmp_path)}
+    server.env["CHARTS_DIR"] = str(CHARTS)
     yield server.start()
     server.stop()
 

@@ -8,6 +8,7 @@ from helming import CHARTS
 from hypothesis import given
 from hypothesis import strategies as st
 from lib import configuration, contents, values
+from lib.output import SECRET_KEY
 from lib.values import Refused
 
 DEFAULTS = {
@@ -38,6 +39,9 @@ def nested(*pairs, schema=None):
         ("hosts[0].name", ("hosts", 0, "name")),
         ("a[1][2]", ("a", 1, 2)),
         (r"a\[0]", ("a[0]",)),
+        (r"a\\.b", ("a\\", "b")),
+        (r"a\\\.b", ("a\\.b",)),
+        (r"a\\", ("a\\",)),
         ("a b.c-d_e", ("a b", "c-d_e")),
     ],
 )
@@ -122,6 +126,25 @@ def test_schema_may_allow_strings_beside_the_type_of_the_default():
     schema = {"properties": {"replicas": {"type": ["integer", "string"]}}}
     assert nested(("replicas", "50%"), schema=schema) == {"replicas": "50%"}
     assert nested(("replicas", "3"), schema=schema) == {"replicas": 3}
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", ".inf", "1e999"])
+def test_number_that_json_has_not_is_refused(text):
+    for key, value in (("ratio", text), ("list", f"[{text}]"), ("map", f'{{"a": {text}}}')):
+        with pytest.raises(Refused, match=r"must not hold NaN or an infinite number"):
+            values.parse_value(key, value, DEFAULTS[key])
+
+
+@pytest.mark.parametrize("properties", [["a"], "a", 3])
+def test_schema_that_is_wrong_is_said_once(properties):
+    with pytest.raises(Refused) as refused:
+        nested(("extra", "3"), ("more", "4"), schema={"properties": properties})
+    assert str(refused.value) == "The chart's values.schema.json is wrong: what it has as properties is no object."
+
+
+@pytest.mark.parametrize("key", ["db.pwd", "sentryDsn", "dsn", "databaseUrl", "database_url", "connectionString"])
+def test_keys_of_secrets_are_known(key):
+    assert SECRET_KEY.search(key)
 
 
 def test_element_of_a_list_is_set_and_the_others_stay():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lib import credentials, processes
 from lib.arguments import Request
-from lib.files import age, locked, write_privately
+from lib.files import age, is_below, locked, write_privately
 from lib.output import Failure, complain
 from lib.registry import Denied, Missing, Registry, Silent
 from lib.settings import Settings
@@ -40,8 +40,7 @@ class Reference(NamedTuple):
     @property
     def directory(self) -> Path | None:
         """Set when it is on this machine."""
-        path = self.url.removeprefix("file://")
-        return Path(path) if path.startswith("/") else None
+        return _directory(self.url)
 
     @property
     def shown(self) -> str:
@@ -52,12 +51,18 @@ class Reference(NamedTuple):
         return hashlib.sha256("\0".join((self.url, self.user, self.password, *more)).encode()).hexdigest()[:24]
 
 
+def _directory(url: str) -> Path | None:
+    path = url.removeprefix("file://")
+    return Path(path) if path.startswith("/") else None
+
+
 def wanted(request: Request, settings: Settings) -> Reference:
     """What the deployment configuration asks for. Raises Failure."""
     url = request.deployment_value("chart_repo_url").rstrip("/")
     name, version = request.deployment_value("chart_name"), request.deployment_value("chart_version")
     reference = Reference(url, name, version, *_login(request, settings, url))
     _check(reference)
+    _check_directory(reference.directory, reference.url, settings)
     return reference
 
 
@@ -71,10 +76,11 @@ def default(settings: Settings) -> Reference | None:
 
 
 def _login(request: Request, settings: Settings, url: str) -> tuple[str, str]:
-    """The operator's password goes to the operator's repository only, not wherever somebody points us."""
+    """The operator's password goes to the operator's repository only, not wherever somebody points us; when DEFAULTS names
+    none, to nobody."""
     user, password = request.deployment_value("chart_repo_user"), request.deployment_value("chart_repo_pass")
     ours = settings.chart.get("chart_repo_url")
-    if user or password or (ours and _origin(ours) != _origin(url)):
+    if user or password or not ours or _origin(ours) != _origin(url):
         return user, password
     return settings.user, settings.password
 
@@ -103,6 +109,14 @@ def _check(reference: Reference) -> None:
         raise Failure("chart_name is missing: which chart of the repository is it?")
 
 
+def _check_directory(path: Path | None, url: str, settings: Settings) -> None:
+    """Charts of this machine come from where the operator says, however a path is written. Raises Failure."""
+    ours = settings.chart.get("chart_repo_url", "").rstrip("/")
+    root = _directory(ours) if url == ours else settings.charts_dir
+    if path and not is_below(path, root):
+        raise Failure(f"chart_repo_url must not be a directory of this machine, unless it is below CHARTS_DIR: {url}.")
+
+
 class Charts:
     """The suite's copies of charts."""
 
@@ -110,14 +124,20 @@ class Charts:
         self.settings = settings
 
     def get(self, reference: Reference, fresh: bool = True) -> Path:
-        """The chart as a directory or a package. `fresh`: not older than ten minutes, if it can be had. Raises Failure."""
+        """The chart as a directory or a package. `fresh`: not older than ten minutes, if it can be had;
+        otherwise it is only looked for, neither fetched nor waited for. Raises Failure."""
         if reference.directory:
-            return find_locally(reference, reference.directory)
+            found = find_locally(reference, reference.directory)
+            _check_directory(found, reference.url, self.settings)
+            return found
         home = self._home("charts", reference.key(reference.name, reference.version))
         kept = home / "chart.tgz"
-        with locked(home):
-            if not kept.exists() or (fresh and age(kept) > FRESH):
-                self._renew(reference, kept)
+        if not fresh and not kept.exists():
+            raise Failure(f"There is no copy of {reference.shown} here.")
+        if fresh:
+            with locked(home, wait=in_time):
+                if age(kept) > FRESH:
+                    self._renew(reference, kept)
         return kept
 
     def _renew(self, reference: Reference, kept: Path) -> None:
@@ -140,7 +160,7 @@ class Charts:
 
     def _pull_from_repository(self, reference: Reference, scratch: Path) -> Path:
         home = self._home("repositories", reference.key())
-        with locked(home):
+        with locked(home, wait=in_time):
             self._refresh(reference, home, always=False)
             version = ["--version", reference.version] if reference.version else []
             pull = ["pull", f"{ALIAS}/{reference.name}", *version, "--destination", str(scratch)]
@@ -152,7 +172,7 @@ class Charts:
     def refresh(self, reference: Reference) -> None:
         """Fetch the index of the reference's repository. Raises Failure."""
         home = self._home("repositories", reference.key())
-        with locked(home):
+        with locked(home, wait=in_time):
             self._refresh(reference, home, always=True)
 
     def _refresh(self, reference: Reference, home: Path, always: bool) -> None:
@@ -208,6 +228,11 @@ class Charts:
         home = self.settings.data / kind / key
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return home
+
+
+def in_time() -> None:
+    """Raises Unreachable when the script has no time left to wait."""
+    processes.limit.within(FETCH_TIMEOUT)
 
 
 class Absent(Failure):

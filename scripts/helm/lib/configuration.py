@@ -10,7 +10,7 @@ from typing import Any
 from lib import values
 from lib.arguments import Request
 from lib.contents import Contents, mapping
-from lib.files import write_privately
+from lib.files import is_below, write_privately
 from lib.output import Failure
 from lib.settings import Settings
 from lib.values import Pairs, Refused, Values
@@ -21,7 +21,7 @@ class Configuration:
 
     def __init__(self, settings: Settings, request: Request, contents: Contents) -> None:
         self.settings, self.request, self.contents = settings, request, contents
-        self.file = values_file(request.deployment_value("values_file"), contents)
+        self.file = values_file(request.deployment_value("values_file"), contents, settings.values_dir)
         self.base = values.merge(contents.all_values(), self.file)
         self.schema = schema(contents)
 
@@ -68,14 +68,19 @@ def schema(contents: Contents) -> Any:
         return None
 
 
-def values_file(name: str, contents: Contents) -> Values:
-    """The values in a file of the chart, or, by an absolute path, of this machine. Raises Failure."""
+def values_file(name: str, contents: Contents, directory: Path | None) -> Values:
+    """The values in a file of the chart, or, by an absolute path, of a directory of this machine. Raises Failure."""
     if not name:
         return {}
+    if ".." in name.split("/"):
+        raise Failure(f"values_file must not lead upwards, as {name} does.")
     if not name.startswith("/"):
-        if name not in contents.files:
+        data = contents.find(name)
+        if data is None:
             raise Failure(f"There is no {name} in the chart {contents.name}.")
-        return values.with_strings(mapping(name, contents.files[name]))
+        return values.with_strings(mapping(name, data))
+    if not is_below(Path(name), directory):
+        raise Failure(f"values_file must be a file of the chart, or one below VALUES_DIR: {name} is neither.")
     try:
         return values.with_strings(mapping(name, Path(name).read_bytes()))
     except OSError as error:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,25 @@ def write_privately(path: Path, text: str) -> None:
     os.replace(file.name, path)
 
 
+def is_below(path: Path, directory: Path | None) -> bool:
+    """Whether a path leads to the directory, or into it, with all links followed. Nothing is below no directory."""
+    return directory is not None and path.resolve().is_relative_to(directory.resolve())
+
+
 @contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """One process at a time. The kernel lets go of it when the process dies."""
+def locked(home: Path, wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """One process at a time. The kernel lets go of it when the process dies. `wait` raises when it has been enough."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not taken(lock.fileno()):
+            wait()
+            time.sleep(0.05)
         yield
+
+
+def taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

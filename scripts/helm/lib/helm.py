@@ -12,7 +12,7 @@ from lib import processes
 from lib.documents import load_objects
 from lib.files import age, write_privately
 from lib.kube import Kube, Object
-from lib.output import Failure
+from lib.output import Failure, Unreachable
 from lib.processes import Done, no_answer
 from lib.settings import Settings
 from lib.values import Values
@@ -42,7 +42,8 @@ class Helm:
         self.settings, self.namespace = settings, namespace
 
     def run(self, *arguments: str, stdin: str = "", timeout: float = PATIENCE) -> Done:
-        return processes.run(self.command(*arguments), timeout, stdin, self.environment())
+        run = processes.run if arguments[0] == "template" else processes.ask_cluster
+        return run(self.command(*arguments), timeout, stdin, self.environment())
 
     def command(self, *arguments: str) -> list[str]:
         return [self.settings.helm, *arguments, "--namespace", self.namespace]
@@ -114,8 +115,11 @@ def capabilities(settings: Settings, kube: Kube) -> list[str]:
     kept = settings.data / "capabilities.json"
     if age(kept) < CAPABILITIES_KEPT:
         return json.loads(kept.read_text())
-    version, groups = kube.run("version", "--output", "json"), kube.run("api-versions")
-    resources = kube.run("api-resources", "--no-headers", "--cached=false")
+    try:
+        version, groups = kube.run("version", "--output", "json"), kube.run("api-versions")
+        resources = kube.run("api-resources", "--no-headers", "--cached=false")
+    except Unreachable:
+        return []
     if not (version.ok and groups.ok):
         return []
     server = json.loads(version.out).get("serverVersion") or {}

@@ -23,7 +23,7 @@ class Kube:
         """Run kubectl. What it reads from a file says itself where it is."""
         fixed = [f"--request-timeout={TIMEOUT}s", f"--cache-dir={self.settings.data / 'kubectl'}"]
         where = [] if "--filename" in arguments else ["--namespace", namespace or self.namespace]
-        return processes.run([self.settings.kubectl, *arguments, *where, *fixed], PATIENCE, stdin)
+        return processes.ask_cluster([self.settings.kubectl, *arguments, *where, *fixed], PATIENCE, stdin)
 
     def do(self, what: str, *arguments: str, stdin: str = "", namespace: str = "") -> str:
         """What kubectl printed. Raises Failure, beginning with what was to be done."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 SECRET_KEY = re.compile(
-    r"passw|passphrase|secret|token|credential|(api|access|private|signing|encryption)[._-]?key|(^|[._-])(key|pass|auth)$",
+    r"passw|pwd|passphrase|secret|token|credential|dsn$|database[._-]?url|connection[._-]?string|(api|access|private|signing|encryption)[._-]?key|(^|[._-])(key|pass|auth)$",
     re.IGNORECASE,
 )
 MASK = "********"

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,7 +19,38 @@ CANNOT_REACH = re.compile(
     r"internal error occurred|ServiceUnavailable|too many requests|etcdserver",
     re.IGNORECASE,
 )
+TIMED_OUT = re.compile(
+    r"i/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded|timed out|gave no answer", re.I
+)
 FORBIDDEN = re.compile(r"forbidden", re.IGNORECASE)
+
+
+ALL_IN_ALL = 50.0  # seconds for a script that the server gives 60
+
+
+class Limit:
+    """How long a script may take, in all; and whether the cluster has let it wait for nothing."""
+
+    def __init__(self, seconds: float = float("inf")) -> None:
+        self.end = time.monotonic() + seconds
+        self.is_set = seconds != float("inf")
+        self.cluster_is_silent = False
+
+    def within(self, seconds: float) -> float:
+        """What is left of these seconds. Raises Unreachable when nothing is."""
+        left = min(seconds, self.end - time.monotonic())
+        if left <= 0:
+            raise Unreachable("The time for an answer is up.")
+        return left
+
+
+limit = Limit()
+
+
+def set_limit(seconds: float = ALL_IN_ALL) -> None:
+    """From now on all that this script asks has to be answered within so many seconds."""
+    global limit
+    limit = Limit(seconds)
 
 
 class Done(NamedTuple):
@@ -44,8 +76,22 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON} | more
 
 
+def ask_cluster(argv: list[str], timeout: float, stdin: str = "", env: Mapping[str, str] | None = None) -> "Done":
+    """Run what speaks to the cluster. Under a limit, whoever has not answered once is not asked again: Unreachable."""
+    if limit.is_set and limit.cluster_is_silent:
+        raise Unreachable("The cluster cannot be asked: it gave no answer before.")
+    try:
+        done = run(argv, timeout, stdin, env)
+    except Unreachable:
+        limit.cluster_is_silent = True
+        raise
+    limit.cluster_is_silent = not done.ok and bool(TIMED_OUT.search(done.complaint))
+    return done
+
+
 def run(argv: list[str], timeout: float, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
     """Run a command to its end. Raises Failure when it cannot be started, Unreachable when it takes too long."""
+    timeout = limit.within(timeout)
     try:
         done = subprocess.run(
             argv, input=stdin, env=environment() if env is None else env, timeout=timeout,

@@ -1,16 +1,20 @@
 """The HTTP API of registries (OCI distribution, version 2), as far as reading goes."""
 
 import http.client
+import ipaddress
 import json
 import re
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from lib import processes
 from lib.credentials import Keyring, Login
 from lib.images import DEFAULT_HOST
+from lib.output import Unreachable
 
 TIMEOUT = 10.0
 MANIFESTS = ", ".join(
@@ -43,17 +47,17 @@ class Broken(Silent):
     """The registry has answered, with something else than an answer."""
 
 
-class _SameHostOnly(urllib.request.HTTPRedirectHandler):
-    """Blobs are often elsewhere: go there, but without our credentials."""
+class _SameOriginOnly(urllib.request.HTTPRedirectHandler):
+    """Blobs are often elsewhere: go there, but without our credentials. Another scheme or port is elsewhere too."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new and urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
+        if new and origin(new.full_url) != origin(req.full_url):
             new.remove_header("Authorization")
         return new
 
 
-OPENER = urllib.request.build_opener(_SameHostOnly)
+OPENER = urllib.request.build_opener(_SameOriginOnly)
 
 
 class Answer(NamedTuple):
@@ -67,8 +71,8 @@ class Registry:
     def __init__(self, host: str, keyring: Keyring, insecure: Sequence[str] = ()) -> None:
         self.host, self.keyring = host, keyring
         address = "registry-1.docker.io" if host == DEFAULT_HOST else host
-        plain = is_loopback(host) or host in insecure
-        self.addresses = [f"{scheme}://{address}/v2" for scheme in (["http", "https"] if plain else ["https"])]
+        self.plain = is_loopback(host) or host in insecure
+        self.addresses = [f"{scheme}://{address}/v2" for scheme in (["http", "https"] if self.plain else ["https"])]
 
     def has(self, repository: str, version: str) -> None:
         """Return when there is such an image. Raises Missing, Denied or Silent."""
@@ -130,20 +134,32 @@ class Registry:
         query = {"scope": f"repository:{repository}:pull"} | {
             key: value for key, value in parameters.items() if key in ("service", "scope")
         }
-        url = f"{parameters.get('realm', '')}?{urllib.parse.urlencode(query)}"
-        if not url.startswith(("https://", "http://")):
-            raise Silent(f"{self.host} does not say where tokens are")
+        realm = parameters.get("realm", "")
+        self._check_realm(realm)
+        url = f"{realm}?{urllib.parse.urlencode(query)}"
         answer = self._json(self._open("GET", url, {"Authorization": login.header} if login else {}))
         return f"Bearer {answer.get('token') or answer.get('access_token') or ''}"
+
+    def _check_realm(self, realm: str) -> None:
+        """A registry may send us, and our password, neither where all can listen nor into our network. Raises Silent."""
+        scheme, host, _ = origin(realm)
+        if not host or scheme not in ("https", "http"):
+            raise Silent(f"{self.host} does not say where tokens are")
+        if scheme != "https" and not self.plain:
+            raise Silent(f"{self.host} wants us to fetch a token without TLS, from {host}")
+        if is_inside(host) and not is_inside(origin(self.addresses[0])[1]):
+            raise Silent(f"{self.host} wants us to fetch a token inside of our network, from {host}")
 
     def _open(self, method: str, url: str, headers: dict[str, str]) -> Answer:
         """Raises HTTPError for what is an answer, Silent for what is none."""
         request = urllib.request.Request(url, headers=headers, method=method)
         try:
-            with OPENER.open(request, timeout=TIMEOUT) as response:
+            with OPENER.open(request, timeout=processes.limit.within(TIMEOUT)) as response:
                 return Answer(response.read(MOST_BYTES), response.headers)
         except urllib.error.HTTPError:
             raise
+        except Unreachable:
+            raise Silent(f"{self.host} cannot be asked: the time is up") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Silent(f"{self.host} cannot be asked: {getattr(error, 'reason', None) or error}") from None
 
@@ -153,6 +169,29 @@ class Registry:
         if error.code in (400, 404):
             return Missing("has no such thing")
         return Broken(f"{self.host} answers {error.code}")
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address, written out; empty where it is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", "", None
+
+
+def is_inside(host: str) -> bool:
+    """Whether any address of a host is of this machine, link-local or private. A name that we cannot look up has none."""
+    try:
+        found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return any(not is_global(ipaddress.ip_address(address)) for address in found)
+
+
+def is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_global
 
 
 def is_loopback(host: str) -> bool:

@@ -29,6 +29,8 @@ class Settings(NamedTuple):
     insecure_registries: list[str]
     timeout: int
     scalable: Path | None
+    charts_dir: Path | None  # charts and values of this machine are taken from there only
+    values_dir: Path | None
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -49,6 +51,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         insecure_registries=environ.get("INSECURE_REGISTRIES", "").replace(",", " ").split(),
         timeout=_seconds(environ, "HELM_TIMEOUT", 600),
         scalable=Path(environ["SCALABLE"]) if environ.get("SCALABLE") else None,
+        charts_dir=Path(environ["CHARTS_DIR"]) if environ.get("CHARTS_DIR") else None,
+        values_dir=Path(environ["VALUES_DIR"]) if environ.get("VALUES_DIR") else None,
     )
 
 

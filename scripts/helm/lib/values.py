@@ -7,6 +7,7 @@ another type: then it is read as YAML of that type, or refused. A string on purp
 
 import copy
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -21,7 +22,7 @@ Pairs = list[tuple[str, str]]
 
 MISSING = object()
 LONGEST_DEFAULT = 100_000  # bytes; a longer one could not be passed to a script as an argument
-STEP = re.compile(r"((?:\\.|[^\\\[]|\\$)*)((?:\[\d+\])*)")
+STEP = re.compile(r"((?:\\.|[^\\\[]|\\$)*)((?:\[\d+\])*)", re.DOTALL)
 EXPECTED = {
     "boolean": "true or false",
     "number": "a number",
@@ -38,7 +39,7 @@ class Refused(ValueError):
 def parse_path(key: str) -> Path:
     """The steps of a dotted path. Raises Refused."""
     path: list[str | int] = []
-    for segment in re.split(r"(?<!\\)\.", key):
+    for segment in segments(key):
         match = STEP.fullmatch(segment)
         if not match or not (match[1] or match[2]):
             raise Refused(f"{key} is not a path of values: write it like image.tag or hosts[0].name.")
@@ -47,11 +48,17 @@ def parse_path(key: str) -> Path:
     return tuple(path)
 
 
+def segments(key: str) -> list[str]:
+    """What is between the dots that have no backslash before them; a backslash may itself have one."""
+    dots = [match.start() for match in re.finditer(r"\\.|\.", key, re.DOTALL) if match[0] == "."]
+    return [key[begin + 1 : end] for begin, end in zip([-1, *dots], [*dots, len(key)], strict=True)]
+
+
 def write_path(path: Path) -> str:
     """The dotted path that leads there; what parse_path reads back."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else "." + re.sub(r"([.\[])", r"\\\1", step)
+        text += f"[{step}]" if isinstance(step, int) else "." + re.sub(r"([.\[\\])", r"\\\1", step)
     return text.removeprefix(".")
 
 
@@ -77,14 +84,17 @@ def kind_of(value: Any) -> str:
 
 
 def schema_kinds(schema: Any, path: Path) -> set[str]:
-    """The types that a chart's schema allows at a path; none when it does not say."""
+    """The types that a chart's schema allows at a path; none when it does not say. Raises Refused when it is wrong."""
     for step in path:
         if not isinstance(schema, dict):
             return set()
-        below = schema.get("items") if isinstance(step, int) else (schema.get("properties") or {}).get(step)
-        schema = below
-    kinds = schema.get("type", []) if isinstance(schema, dict) else []
-    return {"number" if kind == "integer" else kind for kind in ([kinds] if isinstance(kinds, str) else kinds)}
+        properties = schema.get("properties") or {}
+        if not isinstance(properties, dict):
+            raise Refused("The chart's values.schema.json is wrong: what it has as properties is no object.")
+        schema = schema.get("items") if isinstance(step, int) else properties.get(step)
+    kinds = schema.get("type") if isinstance(schema, dict) else None
+    told = kinds if isinstance(kinds, list) else [kinds]
+    return {"number" if kind == "integer" else kind for kind in told if isinstance(kind, str)}
 
 
 def parse_value(key: str, text: str, default: Any = MISSING, schema: Any = None) -> Any:
@@ -96,11 +106,22 @@ def parse_value(key: str, text: str, default: Any = MISSING, schema: Any = None)
     if not kinds - {"string", "null"}:
         return text
     value = _read(text)
+    if not is_finite(value):
+        raise Refused(f"{key} must not hold NaN or an infinite number: a chart cannot have one.")
     if kind_of(value) in kinds - {"string"} or value is None or (isinstance(value, str) and text.strip()[:1] in "\"'"):
         return value
     if "string" in kinds:
         return text
     raise Refused(_complaint(key, text, default, kinds))
+
+
+def is_finite(value: Any) -> bool:
+    """Whether JSON has a way to write a value."""
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    return (
+        all(map(is_finite, value)) if isinstance(value, list) else not isinstance(value, float) or math.isfinite(value)
+    )
 
 
 def _read(text: str) -> Any:
@@ -165,7 +186,7 @@ def nested(pairs: Pairs, defaults: Values, schema: Any = None) -> Values:
         except Refused as refused:
             problems.append(str(refused))
     if problems:
-        raise Refused("\n".join(problems))
+        raise Refused("\n".join(dict.fromkeys(problems)))
     return without_defaults(tree, defaults)
 
 
@@ -211,7 +232,7 @@ def is_writable(key: Any) -> bool:
 
 def as_pairs(values: Values) -> Pairs:
     """Defaults for a form: what has a value, as a person would type it."""
-    pairs = ((write_path(path), write_value(value)) for path, value in leaves(values))
+    pairs = ((write_path(path), write_value(value)) for path, value in leaves(values) if is_finite(value))
     return [(key, text) for key, text in pairs if text and len(text.encode()) <= LONGEST_DEFAULT and "\0" not in text]
 
 
