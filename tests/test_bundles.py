@@ -363,6 +363,7 @@ def test_bearer_is_good_while_the_run_lasts_only(client, gate):
     assert client.server.get("/project", headers=bearer).status_code == 401
 
 
+@pytest.mark.timeout(10 * PATIENCE)  # fifty interpreters on two cores
 def test_runs_that_call_back_never_wait_for_each_other(new_server, scratch, name):
     """Fifty at once, each wants an action done, and the server does one at a time."""
     server = new_server(MAX_RUNNING_BUNDLES="50", MAX_RUNNING_ACTIONS="1").start()
