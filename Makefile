@@ -1,7 +1,7 @@
 # Both settings and tests are told things by the environment: OCTOPOD_PORT=9000 make run
 PYTHON := .venv/bin/python
 
-.PHONY: run test lint format bench faults docs screenshots image-test
+.PHONY: run test test-thorough lint format bench faults docs screenshots image-test
 
 run:
 	@tools/setup run
@@ -9,7 +9,11 @@ run:
 
 test:
 	@tools/setup test
-	$(PYTHON) -m pytest -n 3 --dist worksteal
+	$(PYTHON) -m pytest -n 3 --dist worksteal -m "not thorough"
+
+test-thorough:
+	@tools/setup test
+	$(PYTHON) -m pytest -n 3 --dist worksteal -m thorough
 
 lint:
 	@tools/setup test

@@ -139,6 +139,7 @@ def portal(cluster: Cluster, helm: Path, kubectl: Path, tmp_path: Path) -> Itera
     portal.stop()
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)  # it is long, as guides are
 def test_guide_does_what_it_says(
     work: Path, cluster: Cluster, helm: Path, kubectl: Path, shop: Shop, portal: Portal

@@ -10,6 +10,8 @@ from conftest import eventually
 from lib.owners import Owners, is_volume_of
 from lib.scalable import ARCHIVED
 
+pytestmark = pytest.mark.thorough  # `make test` has tests/test_helm_suite.py, through the server
+
 NS = "staging"
 
 

@@ -7,6 +7,8 @@ import pytest
 import requests
 from kube.cluster import Cluster
 
+pytestmark = pytest.mark.thorough  # what `make test` needs of it, the tests of the suite would miss
+
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from kube.cluster import Cluster
 
+pytestmark = pytest.mark.thorough  # what `make test` needs of it, the tests of the suite would miss
+
 WEB = """
 apiVersion: apps/v1
 kind: Deployment
