@@ -136,12 +136,13 @@ def _needles(secrets: list[str]) -> list[bytes]:
 class Output:
     """One stream of a run, bounded: the head is kept, and of the rest the tail.
 
-    It is kept in segments named by the position of their first byte in the stream. The head is the segment at 0 and
-    takes half of `limit`; each later one takes a quarter, and only the last two of those are kept.
+    It is kept in segments named by the position of their first byte in the stream. The head is the segment at 0; each later
+    one takes a quarter of `limit`, and only the last two of those are kept. So the head takes the other half.
     """
 
     def __init__(self, limit: int, mask: Mask, segments: "Segments") -> None:
-        self.head, self.tail = max(1, limit // 2), max(1, limit // 4)
+        self.tail = max(1, limit // 4)
+        self.head = max(1, limit - 2 * self.tail)
         self.mask = mask
         self.segments = segments
         self.position = self.room = 0

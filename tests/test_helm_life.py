@@ -216,6 +216,7 @@ def test_check_notices_another_version_of_the_chart(suite, repository):
     config = {"chart_repo_url": repository.url, "chart_name": "web"}
     suite.do("create", **config, chart_version="1.0.0")
     assert suite.verdict(**config, chart_version="1.0.0")[0] == 0
+    suite.run("config_check", **config, chart_version="1.1.0")  # as before each update; check itself fetches nothing
     assert suite.verdict(**config, chart_version="1.1.0") == (3, "Runs the chart web-1.0.0, not web-1.1.0: update it.")
 
 
