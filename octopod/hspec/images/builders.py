@@ -6,12 +6,12 @@ Whatever comes from a spec stands behind `--` or in the same word as its option,
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import processes
 from ..errors import HspecError, PreflightError
+from ..service import Dockerfile
 from .registry import qualified
 
 PATIENCE = 30.0  # seconds until a builder that does not say whether it works is passed over
@@ -45,13 +45,11 @@ class Builder(NamedTuple):
     def _tls(self, insecure: bool) -> list[str]:
         return ["--tls-verify=false"] if insecure and self.dialect.names_tls else []
 
-    def build(
-        self, file: Path, context: Path, tag: str, *, args: Mapping[str, str], target: str | None, insecure: bool
-    ) -> list[str]:
-        options = [f"--build-arg={key}={value}" for key, value in args.items()]
-        options += [f"--target={target}"] if target else []
-        options += [f"--file={file}", f"--tag={tag}", *self._tls(insecure)]
-        return [self.program, self.dialect.build, *options, "--", str(context)]
+    def build(self, dockerfile: Dockerfile, tag: str, insecure: bool) -> list[str]:
+        options = [f"--build-arg={key}={value}" for key, value in dockerfile.args.items()]
+        options += [f"--target={dockerfile.target}"] if dockerfile.target else []
+        options += [f"--file={dockerfile.file}", f"--tag={tag}", *self._tls(insecure)]
+        return [self.program, self.dialect.build, *options, "--", str(dockerfile.context)]
 
     def pull(self, image: str, insecure: bool) -> list[str]:
         return [self.program, "pull", *self._tls(insecure), "--", image]

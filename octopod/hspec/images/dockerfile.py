@@ -75,7 +75,7 @@ def text(spec: BuildSpec) -> str:
     configure, run = configuring(spec), running(spec)
     lines = [f"FROM {spec.stack_image}"]
     lines += [
-        f"COPY {_words(_literal(f'artifacts/{artifact.name}/{artifact.source.name}'), artifact.destination)}"
+        f"COPY {_words(_literal(f'artifacts/{artifact.name}/{artifact.source.name}'), _destination(artifact.destination))}"
         for artifact in spec.artifacts
     ]
     if configure:
@@ -93,7 +93,13 @@ def text(spec: BuildSpec) -> str:
 
 def _literal(path: str) -> str:
     """A path in the build context that is to be taken as it is: neither a pattern nor with variables in it."""
-    return re.sub(r"([$\\])", r"\\\1", re.sub(r"\[", "[[]", path))
+    exact = path.replace("\\", "\\\\").replace("[", "[[]")
+    return re.sub(r"""([$"'\\])""", r"\\\1", exact)
+
+
+def _destination(path: str) -> str:
+    """A path in the image. It may name variables of the stack image."""
+    return re.sub(r"""(["'])""", r"\\\1", path)
 
 
 def _words(*words: str) -> str:

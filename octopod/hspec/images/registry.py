@@ -25,27 +25,32 @@ def qualified(image: str) -> str:
     return image if host == first else f"{DEFAULT}/{image}"
 
 
+def is_loopback(host: str) -> bool:
+    name = re.sub(r":\d+$", "", host)
+    return name == "localhost" or name.startswith("127.") or name == "[::1]"
+
+
 def is_insecure(host: str) -> bool:
     """Whether a registry is spoken to without TLS: it is on this machine, or INSECURE_REGISTRIES names it."""
-    named = os.environ.get("INSECURE_REGISTRIES", "").replace(",", " ").split()
-    name = re.sub(r":\d+$", "", host)
-    return name == "localhost" or name.startswith("127.") or name == "[::1]" or host in named
+    return is_loopback(host) or host in os.environ.get("INSECURE_REGISTRIES", "").replace(",", " ").split()
 
 
 def wants_login(host: str) -> bool:
     """Whether a registry refuses those who do not say who they are. One that cannot be asked does not."""
     address = "registry-1.docker.io" if host in DOCKER_HUB else host
     schemes = ("http", "https") if is_insecure(host) else ("https",)
-    return any(_answer(f"{scheme}://{address}/v2/") == 401 for scheme in schemes)
+    return any(_answer(f"{scheme}://{address}/v2/", direct=is_loopback(host)) == 401 for scheme in schemes)
 
 
-def _answer(url: str) -> int:
+def _answer(url: str, direct: bool) -> int:
+    """The status of the answer, 0 when there is none."""
     import http.client
     import urllib.error
     import urllib.request
 
+    proxies = [urllib.request.ProxyHandler({})] if direct else []
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+        with urllib.request.build_opener(*proxies).open(url, timeout=PATIENCE) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

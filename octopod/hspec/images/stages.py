@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import processes
 from ..errors import BuildError, HspecError, PreflightError, PushError
 from ..home import Workspace
-from ..service import Service
+from ..service import Dockerfile, Service
 from ..talk import Skipped, Talk
 from .builders import Builder, find_builder
 from .credentials import credentials_for
@@ -56,25 +56,23 @@ def build(service: Service, app: str, workspace: Workspace, talk: Talk) -> None:
         raise Skipped("the image is there already")
     if _is_stack(service):
         raise Skipped("the stack image is used as it is")
+    generated = Dockerfile(workspace.dockerfiles, workspace.dockerfiles / "Dockerfile")
+    dockerfile = service.image.dockerfile or generated
+    if not dockerfile.file.is_file():
+        raise BuildError(f"The image of {service.name} cannot be built: there is no {dockerfile.file}.")
     builder, tag = find_builder(), build_tag(service, app)
-    given = service.image.dockerfile
-    file, context = (
-        (given.file, given.context) if given else (workspace.dockerfiles / "Dockerfile", workspace.dockerfiles)
-    )
-    if not file.is_file():
-        raise BuildError(f"The image of {service.name} cannot be built: there is no Dockerfile {file}.")
-    args, target = (given.args, given.target) if given else ({}, None)
     steps = [
-        builder.build(file, context, tag, args=args, target=target, insecure=_has_insecure_base(file, args)),
+        builder.build(dockerfile, tag, insecure=_has_insecure_base(dockerfile)),
         builder.tag(tag, service.image.reference),
     ]
     talk.progress(f"building with {builder.kind}")
     _run(steps, workspace.log("build"), talk, BuildError(f"The image of {service.name} cannot be built."))
 
 
-def _has_insecure_base(file: Path, args: Mapping[str, str]) -> bool:
-    """Whether all that a Dockerfile builds upon is in registries without TLS: the option counts for all of them."""
-    text = VARIABLE.sub(lambda found: args.get(found[1], found[0]), file.read_text(errors="replace"))
+def _has_insecure_base(dockerfile: Dockerfile) -> bool:
+    """Whether all that is built upon is in registries without TLS: what a builder is told counts for all of them."""
+    text = dockerfile.file.read_text(errors="replace")
+    text = VARIABLE.sub(lambda found: dockerfile.args.get(found[1], found[0]), text)
     stages = FROM.findall(text)
     names = {"scratch", *(name.lower() for _, name in stages)}
     bases = [image for image, _ in stages if image.lower() not in names]
