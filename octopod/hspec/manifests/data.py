@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ManifestError
-from ..service import Prop
+from ..service import Prop, Service
 from .model import Owner, has_values, volume_name
 
 ALL_PROPS, ALL_SECRETS = "config.props", "secret.props"  # keys of the files that have all of them
@@ -34,6 +34,14 @@ def contents(key: str, prop: Prop) -> bytes:
         return prop.file.read_bytes()
     except OSError as error:
         raise ManifestError(f"The file of prop {key}, {prop.file}, cannot be read: {error.strerror}.") from None
+
+
+def check_files(service: Service) -> None:
+    """Raises ManifestError unless the files of all props can be read, those of agents too."""
+    owners: list[Owner] = [service, *service.agents]
+    for key, prop in (pair for owner in owners for pair in owner.props.items()):
+        if prop.kind == "file":
+            contents(key, prop)
 
 
 def secret(owner: Owner) -> dict[str, str]:

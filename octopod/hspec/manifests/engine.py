@@ -6,6 +6,7 @@ from typing import Any
 from .. import names
 from ..errors import HspecError, ManifestError
 from ..service import Context, Service
+from .data import check_files
 from .discovery import Plugin, plugins
 from .merging import merged
 from .model import API_VERSIONS, Manifest, Snippet, name_of
@@ -25,9 +26,10 @@ Trees = dict[Key, dict[str, Any]]
 def generate(service: Service, context: Context, warn: Callable[[str], None]) -> list[Manifest]:
     """The manifests of a service, in the order in which they are to be applied.
 
-    A plugin that fails, and a snippet that does not fit, is warned of; the others go on. Raises ManifestError for what
-    no cluster would take.
+    A plugin that fails, and a snippet that does not fit, is warned of; the others go on. Raises ManifestError for files
+    of props that cannot be read, and for what no cluster would take.
     """
+    check_files(service)
     trees: Trees = {}
     for plugin in plugins(warn):
         for snippet in _snippets(plugin, service, context, warn):
@@ -45,12 +47,20 @@ def _snippets(plugin: Plugin, service: Service, context: Context, warn: Callable
     """All that a plugin gives, or nothing when it fails. Mistakes of ours are not hidden, those of others warned of."""
     expected = HspecError if plugin.is_ours else Exception
     try:
-        given = [Snippet(*each) for each in plugin.snippets(service, context) or ()]
+        given = [_checked(each) for each in plugin.snippets(service, context) or ()]
         return [snippet for snippet in given if snippet.content not in (None, "", [], (), {})]
     except expected as error:
         what = str(error) if isinstance(error, HspecError) else f"{type(error).__name__}: {error}"
         warn(f"The plugin {plugin.name} failed, and what it would give is missing: {what}")
         return []
+
+
+def _checked(given: Any) -> Snippet:
+    """What is said of it does not tell its content, which may be secret. Raises ManifestError."""
+    snippet = Snippet(*given)
+    if not snippet.kind or not all(isinstance(text, str) for text in (snippet.kind, snippet.path, snippet.identifier)):
+        raise ManifestError("A snippet needs a kind, a path and an identifier that are texts.")
+    return snippet
 
 
 def _add(trees: Trees, snippet: Snippet) -> None:
@@ -83,7 +93,8 @@ def _completed(manifest: Manifest, service: Service, context: Context) -> Manife
     """By its labels everything of a service is found again, so nothing may be without."""
     metadata = manifest.data.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    labels = metadata.get("labels") or {}
+    labels = metadata.get("labels")
+    labels = labels if isinstance(labels, dict) else {}
     name = metadata.get("name") or manifest.identifier or name_of(manifest.kind, service, context)
     if names.APP not in labels:
         labels = {**labels, **names.labels(context, service)}
@@ -110,5 +121,5 @@ def _size(manifest: Manifest) -> int:
     """In bytes, as the cluster counts them: what base64 stands for."""
     data, binary = manifest.data.get("data") or {}, manifest.data.get("binaryData") or {}
     texts, encoded = (data, binary) if manifest.kind == "ConfigMap" else ({}, data)
-    plain_size = sum(len(key) + len(str(value).encode()) for key, value in texts.items())
-    return plain_size + sum(len(key) + len(value) * 3 // 4 for key, value in encoded.items())
+    decoded = (len(value) * 3 // 4 - value[-2:].count("=") for value in encoded.values())
+    return sum(len(str(value).encode()) for value in texts.values()) + sum(decoded)
