@@ -34,8 +34,16 @@ def _service(spec: Path) -> str:
     return name.text if name else ""
 
 
+def _services(specs: Sequence[Path]) -> dict[str, Path]:
+    services: dict[str, Path] = {}
+    for spec in specs:
+        if (first := services.setdefault(_service(spec), spec)) != spec:
+            raise UsageError(f"Both {first} and {spec} describe the service {quoted(_service(spec))}.")
+    return services
+
+
 def _of_files(specs: Sequence[Path], files: Sequence[Path]) -> dict[Path, Path | None]:
-    services = {_service(spec): spec for spec in specs}
+    services = _services(specs)
     chosen: dict[Path, Path | None] = dict.fromkeys(specs)
     problems: list[Problem] = []
     for file in dict.fromkeys(files):
@@ -59,16 +67,13 @@ def _of_files(specs: Sequence[Path], files: Sequence[Path]) -> dict[Path, Path |
 def _by_name(specs: Sequence[Path], name: str) -> dict[Path, Path | None]:
     if not NAME.fullmatch(name):
         raise UsageError(f"{quoted(name)} cannot be the name of a profile: it must be 2 to 30 letters, digits and `-`.")
-    chosen: dict[Path, Path | None] = dict.fromkeys(specs)
     problems: list[Problem] = []
-    for spec in specs:
-        chosen[spec] = _named(spec, name, problems)
+    chosen = {spec: _named(spec, service, name, problems) for service, spec in _services(specs).items()}
     return _unless(problems, chosen)
 
 
-def _named(spec: Path, name: str, problems: list[Problem]) -> Path | None:
+def _named(spec: Path, service: str, name: str, problems: list[Problem]) -> Path | None:
     """The one profile of a name for a spec; None, and problems, where there is none or more than one."""
-    service = _service(spec)
     found = [profile for file in _candidates(spec, name, service) if (profile := _profile(file, problems)).service]
     fitting = [profile for profile in found if profile.service == service]
     if len(fitting) == 1:
