@@ -76,12 +76,16 @@ def _checked(merged: Node, path: Path, files: Files, profile: Profile | None, pr
         profile=absolute(profile.file) if profile else None,
         environment=profile.environment if profile else None,
         source=plain(merged),
-        warnings=tuple(report.warnings),
+        warnings=tuple(_sorted(report.warnings)),
     )
 
 
 def _failure(problems: list[Problem], profile: Profile | None) -> InvalidSpec | ProfileError:
     """Of the profile, if all that is wrong is in it."""
-    problems = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
+    problems = _sorted(problems)
     is_profiles = profile is not None and all(problem.file == str(profile.file) for problem in problems)
     return ProfileError(*problems) if is_profiles else InvalidSpec(*problems)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
