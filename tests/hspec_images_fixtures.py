@@ -144,7 +144,7 @@ def stack_image(buildah: Buildah, registry: DockerRegistry, scratch: Path) -> st
         'CMD ["echo", "of the stack"]\n'
     )
     name = f"{registry.host}/base/stack:1"
-    buildah("bud", "--quiet", "--tag", name, context)
+    buildah("build", "--quiet", "--tag", name, context)
     buildah("push", "--quiet", "--tls-verify=false", name, f"docker://{name}")
     return name
 

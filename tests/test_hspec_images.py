@@ -271,6 +271,22 @@ def test_nothing_is_pushed_by_those_who_are_not_let_in(
     assert "team-a/kept-out" not in locked_registry.repositories()
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_stack_images_for_those_only_who_are_logged_in_can_be_built_upon(
+    elsewhere: bool, site: Site, stack_image: str, locked_registry: DockerRegistry, builder_home: Path,
+    buildah: Buildah, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    file = log_in(builder_home, locked_registry.host)
+    private = site.service("base/private", locked_registry.host, build_spec=BuildSpec(stack_image))
+    site.push(private)
+    buildah("rmi", private.image.reference)
+    if elsewhere:
+        monkeypatch.setenv("DOCKER_CONFIG", str(file.parent.rename(builder_home / "docker of mine")))
+    spec = BuildSpec(private.image.reference, run_commands="true")
+    service = site.service("team-a/upon-private", locked_registry.host, build_spec=spec)
+    assert site.run(service)[2] == locked_registry.digest("team-a/upon-private", "2.4")
+
+
 @pytest.mark.usefixtures("builder_home")
 @pytest.mark.parametrize("command", ["true", ""])
 def test_a_login_that_is_missing_is_missed_before_anything_is_built(
@@ -397,6 +413,7 @@ def test_a_password_is_in_no_argument_and_its_file_is_gone_afterwards(
     recorder.add(kind, **INSPECTED)
     file = log_in(builder_home, HOST)
     (file.parent / "contexts").mkdir()
+    (file.parent / "contexts/mine").write_text("a context")
     before = file.read_bytes()
     site.run(awkward(site))
     words = [[word[:4] for word in argv if word in ("login", "push")] for argv in recorder.argvs()]
@@ -412,7 +429,7 @@ def test_a_password_is_in_no_argument_and_its_file_is_gone_afterwards(
         config = json.loads(recorder.read(number, "config.json"))
         assert list(config["auths"]) == [HOST] and config["currentContext"] == "default"
         assert not {"credsStore", "credHelpers"} & set(config) and not private.exists()
-    assert file.read_bytes() == before
+    assert file.read_bytes() == before and (file.parent / "contexts/mine").exists()
     assert PASSWORD not in "".join(path.read_text() for path in site.workspace.directory.rglob("*.log"))
 
 
@@ -497,6 +514,12 @@ def test_a_builder_that_works_is_taken(
     monkeypatch.setenv("IMAGE_BUILDER", wanted.replace("{bin}", str(recorder.bin)))
     site.build(awkward(site))
     assert recorder.argvs()[-1][:2] == [taken, "tag"]
+
+
+def test_podman_may_go_by_the_name_of_docker(site: Site, recorder: Recorder) -> None:
+    recorder.add("docker", version="echo Client: Podman Engine")
+    assert site.push(site.service("a", "localhost:5000", build_spec=BuildSpec("redis:7"))) == "sha256:feed"
+    assert "--tls-verify=false" in recorder.argvs()[-1]
 
 
 NO_BUILDER = {
