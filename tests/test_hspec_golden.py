@@ -47,5 +47,10 @@ def test_kubernetes_would_take_them(case, version):
 
 
 def test_what_is_foreign_is_only_what_load_balancers_need():
-    kinds = {each["kind"] for case in CASES for each in read((case / "expected").iterdir()).values() if each["apiVersion"].startswith(FOREIGN)}
+    kinds = {
+        each["kind"]
+        for case in CASES
+        for each in read((case / "expected").iterdir()).values()
+        if each["apiVersion"].startswith(FOREIGN)
+    }
     assert kinds == {"Gateway", "VirtualService", "DestinationRule", "Middleware"}

@@ -923,7 +923,7 @@ def test_applied_kinds_are_remembered_at_the_workload(with_snippets):
         "{kind: PodDisruptionBudget, apiVersion: policy/v1}\n---\n{kind: Deployment}",
     ]
     annotation = at(with_snippets(*texts)[D, ""], 'metadata.annotations."hyscale.io/applied-kinds"')
-    assert annotation == "Deployment.v1.apps,PodDisruptionBudget.v1.policy,ServiceAccount"
+    assert annotation == '["Deployment.v1.apps", "PodDisruptionBudget.v1.policy", "ServiceAccount"]'
 
 
 def test_without_snippets_nothing_is_remembered():
