@@ -336,12 +336,47 @@ MISREAD = [
     "on", "off", "yes", "no", "y", "n", "Y", "N", "true", "null", "~", "1", "1.10", "1e3", "0x1F", "0o17", "017", "0b1",
     "1_000", "1:30", ".5", ".inf", "+.inf", ".nan", "2026-01-01", "2026-01-01T00:00:00Z", "<<", "=", "-", "", "#", "@x",
 ]  # fmt: skip
+MISREAD_BY_OTHERS = [
+    "1e+3",
+    "+1",
+    "1.",
+    "0o7",
+    "0X1f",
+    "1e-3",
+    "12e03",
+    "-.5",
+    "١",
+    "a: b",
+    "a #b",
+    "? a",
+    "%x",
+    "`",
+    "\ttab",
+    "end ",
+    "two\n lines",
+    "\n",
+    " \n x",
+    "a\n\n",
+    "nul\u0000",
+    "\u2028",
+    "\ufeffx",
+]
 
 
 @pytest.mark.parametrize("text", MISREAD)
 def test_texts_that_look_like_something_else_are_quoted(text):
     assert dumped({"a": text}).split("a: ")[1][0] in "'\""
     assert yaml.safe_load(dumped({text: [text]})) == {text: [text]}
+
+
+def test_kubectl_reads_them_as_texts_too(kubectl, cluster, tmp_path):
+    """Its YAML is not quite Python's."""
+    texts = {f"key.{number}": text for number, text in enumerate([*MISREAD, *MISREAD_BY_OTHERS])}
+    data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "1e3"}, "data": texts}
+    (path,) = write([Manifest("ConfigMap", "", data)], tmp_path)
+    done = cluster.run(kubectl, "create", "-f", str(path))
+    assert done.returncode == 0, done
+    assert cluster.get("configmaps", "1e3")["data"] == texts
 
 
 def test_texts_of_several_lines_can_be_read():

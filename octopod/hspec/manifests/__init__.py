@@ -7,7 +7,7 @@ in the order of `plugins.txt`; others are found by the entry point group `octopo
 """
 
 from .engine import generate
-from .files import write
+from .files import dumped, write
 from .model import Manifest, Snippet
 
-__all__ = ["Manifest", "Snippet", "generate", "write"]
+__all__ = ["Manifest", "Snippet", "dumped", "generate", "write"]

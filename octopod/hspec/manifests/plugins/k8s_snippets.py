@@ -3,6 +3,7 @@
 What has a name other than that of the service's main manifest of the kind is an object of its own.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def snippets(service: Service, context: Context) -> Iterator[Snippet]:
                 raise ManifestError(f"{path}: {kind} needs an apiVersion.")
             applied.add(_type(kind, str(version)))
             yield Snippet(kind, "", document | {"apiVersion": version}, _identifier(document, service, context))
-    yield Snippet(workload(service), f'metadata.annotations."{names.APPLIED_KINDS}"', ",".join(sorted(applied)))
+    if applied:
+        remembered = json.dumps(sorted(applied))
+        yield Snippet(workload(service), f'metadata.annotations."{names.APPLIED_KINDS}"', remembered)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
