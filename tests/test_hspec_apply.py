@@ -6,13 +6,30 @@ from typing import Any
 
 import pytest
 from hspec_cluster import (
-    CLASS, CONTEXT, Manifest, Volume, autoscaler, client, config_map, deployment, labels, manifest, network,
-    pull_secret, said, secret, service, stateful_set, talk, writes,
+    CLASS,
+    CONTEXT,
+    Manifest,
+    Volume,
+    autoscaler,
+    client,
+    config_map,
+    deployment,
+    labels,
+    manifest,
+    network,
+    pull_secret,
+    said,
+    secret,
+    service,
+    stateful_set,
+    talk,
+    writes,
 )  # fmt: skip
 from kube.cluster import Cluster
+from kube.patches import merge
 
 from octopod.hspec import names
-from octopod.hspec.cluster import Kubectl, apply, preflight
+from octopod.hspec.cluster import Kubectl, apply, archive, preflight
 from octopod.hspec.errors import ApplyError, ClusterError, PreflightError
 from octopod.hspec.service import Service
 
@@ -50,12 +67,11 @@ def deploy(cluster: Cluster, ctl: Kubectl) -> Deployer:
     return Deployer(cluster, ctl)
 
 
-def test_a_first_deployment_makes_the_namespace_and_everything_in_it(deploy: Deployer) -> None:
+def test_a_first_deployment_makes_the_namespace_and_everything_in_it(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.delete("Namespace", "store")
     done = deploy(*ALL)
-    assert [line.split()[:2] for line in done] == [
-        ["POST", kind]
-        for kind in ("v1/namespaces", "store/configmaps", "store/secrets", "store/services", "store/deployments")
-    ]
+    made = ["v1/namespaces", "store/configmaps", "store/secrets", "store/services", "store/deployments"]
+    assert done == [f"POST {kind} 201" for kind in made]
     assert deploy.live("Deployment")["metadata"]["annotations"][names.LAST_UPDATED] == "2026-01-02 03:04:05"
     assert json.loads(deploy.live("ConfigMap")["metadata"]["annotations"][names.LAST_APPLIED])["data"] == {
         "MODE": "plain"
@@ -78,7 +94,7 @@ def test_deploying_the_same_again_changes_nothing(deploy: Deployer) -> None:
 def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, cluster: Cluster) -> None:
     deploy(*ALL)
     assert deploy(config_map(MODE="fancy", NEW="1"), *ALL[1:]) == ["PATCH configmaps/shop-web 200"]
-    patch = [one.body for one in cluster.requests if one.method == "PATCH"][0]
+    patch = next(one.body for one in cluster.requests if one.method == "PATCH")
     changed = [(step["op"], step["path"], step["value"]) for step in patch if "annotations" not in step["path"]]
     assert sorted(changed) == [("add", "/data/NEW", "1"), ("replace", "/data/MODE", "fancy")]
     assert deploy.live("ConfigMap")["data"] == {"MODE": "fancy", "NEW": "1"}
@@ -115,7 +131,7 @@ EDITS: dict[str, Any] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_is_not_as_it_was_left_is_replaced_as_a_whole(edit: str, deploy: Deployer, cluster: Cluster) -> None:
     deploy(deployment())
-    cluster.patch("Deployment", "shop-web", EDITS[edit], "store")
+    cluster.put(merge(deploy.live("Deployment"), EDITS[edit]))
     done = deploy(deployment("web:2", env={"MODE": "fancy"}))
     assert done == ["PUT deployments/shop-web 200"]
     assert "not as the last deployment left it" in deploy.told
@@ -191,7 +207,6 @@ FOREIGN: dict[str, tuple[Manifest, Manifest]] = {
 @pytest.mark.parametrize("owner", FOREIGN)
 def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deployer, cluster: Cluster) -> None:
     theirs, ours = FOREIGN[owner]
-    cluster.namespace("store")
     cluster.put(theirs.data, "store")
     with pytest.raises(ApplyError, match="belongs to"):
         deploy(deployment(), ours)
@@ -199,7 +214,6 @@ def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deploye
 
 
 def test_apps_share_the_secret_for_pulling_images(deploy: Deployer, cluster: Cluster) -> None:
-    cluster.namespace("store")
     cluster.put(pull_secret("other").data, "store")
     deploy(pull_secret())
     assert cluster.names("Secret", "store") == ["registry-example"]
@@ -259,7 +273,6 @@ def test_who_may_not_look_for_optional_kinds_can_deploy(deploy: Deployer, cluste
 
 
 def test_who_may_not_look_at_namespaces_can_deploy(deploy: Deployer, cluster: Cluster) -> None:
-    cluster.namespace("store")
     cluster.fail("GET", "*/namespaces/store", 403)
     deploy(config_map())
     assert cluster.names("ConfigMap", "store") == ["shop-web"]
@@ -361,19 +374,12 @@ def test_who_may_not_look_at_storage_classes_is_trusted(ctl: Kubectl, cluster: C
 
 
 def test_a_cluster_that_cannot_be_reached_is_known_before_anything_is_built(
-    ctl: Kubectl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ctl: Kubectl, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    text = Path(ctl_config(monkeypatch)).read_text()
-    (tmp_path / "kubeconfig").write_text(text.replace("http://127.0.0.1:", "http://127.0.0.1:1/"))
+    (tmp_path / "kubeconfig").write_text(cluster.kubeconfig.read_text().replace(cluster.url, "http://127.0.0.1:1"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with pytest.raises(PreflightError, match="cannot be reached"):
         preflight(ctl, service())
-
-
-def ctl_config(monkeypatch: pytest.MonkeyPatch) -> str:
-    import os
-
-    return os.environ["KUBECONFIG"]
 
 
 def test_credentials_that_the_cluster_does_not_take_are_named(ctl: Kubectl, cluster: Cluster) -> None:
@@ -383,8 +389,6 @@ def test_credentials_that_the_cluster_does_not_take_are_named(ctl: Kubectl, clus
 
 
 def test_an_archived_service_is_woken_by_a_deployment(deploy: Deployer, cluster: Cluster) -> None:
-    from octopod.hspec.cluster import archive
-
     deploy(deployment(replicas=2))
     archive(deploy.ctl, "shop", deploy.talk)
     assert cluster.names("Pod", "store") == []
