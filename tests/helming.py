@@ -18,7 +18,7 @@ CHARTS = ROOT / "tests/charts"
 GENERAL = ["--project-name", "Cactus store", "--base-domain", "cactus.example", "--namespace", "staging"]
 ABOUT_ONE = ["create", "update", "unarchive", "archive", "cleanup", "check", "archive_check", "config_check", "info"]
 
-sys.path.insert(0, str(SCRIPTS))  # `lib` is the suite's
+sys.path[:0] = [str(SCRIPTS), str(SCRIPTS.parent)]  # `lib` is the suite's, `shared` is all suites'
 
 
 class Suite:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.arguments import Request
+from shared.files import is_below, write_privately
+from shared.output import Failure
+
 from lib import values
-from lib.arguments import Request
 from lib.contents import Contents, mapping
-from lib.files import is_below, write_privately
-from lib.output import Failure
 from lib.settings import Settings
 from lib.values import Pairs, Refused, Values
 
