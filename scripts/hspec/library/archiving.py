@@ -21,7 +21,9 @@ def archive(deployment: Deployment) -> None:
 
 
 def is_there(deployment: Deployment) -> bool:
-    return bool(cluster.statuses(deployment.kubectl, deployment.name))
+    """Whether there is something to be restored, and nothing is missing."""
+    found = {status.name for status in cluster.statuses(deployment.kubectl, deployment.name)}
+    return bool(found) and found >= set(deployment.record.get("services", []))
 
 
 def restore(deployment: Deployment) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 from octopod.hspec.cluster import ServiceStatus
 from shared.output import Failure, say
 
-from library.deployment import Deployment, is_built, short
+from library.deployment import Deployment, short
+from library.running import new_talk
 from octopod.hspec import cluster, names
 from octopod.hspec import images as engine_images
 from octopod.hspec.errors import HspecError
+from octopod.hspec.workflow import Job, SpecFile, check_name
 
 HEALTHY, UNHEALTHY, PARTIAL, ANOTHER = 0, 1, 2, 3
 OVER = ("Succeeded", "Failed")
-LONGEST = 63  # characters of a name
 
 Object = dict[str, Any]
 
@@ -147,20 +148,19 @@ def archive_check(deployment: Deployment) -> int:
 
 def problems(deployment: Deployment) -> list[str]:
     """What keeps the configuration from working, as far as it can be told. Raises Failure, HspecError."""
-    namespace, found = deployment.namespace, []
-    for service in deployment.services:
-        name = names.resource_name(deployment.name, service.name)
-        if len(name) > LONGEST:
-            found.append(
-                f"{name} is longer than {LONGEST} characters: the deployment or the service needs a shorter name."
-            )
-    steps = [partial(engine_images.preflight, service) for service in deployment.services if is_built(service)]
-    found += [problem for step in steps for problem in attempt(step)]
+    found: list[str] = []
+    for spec, service in zip(deployment.specs, deployment.services, strict=True):
+        job = Job(SpecFile(spec.path), deployment.name, deployment.namespace, new_talk())
+        job.service = service
+        found += attempt(partial(check_name, job)) + attempt(partial(engine_images.preflight, service))
     for service in deployment.services:
         if complaints := attempt(partial(cluster.preflight, deployment.kubectl, service)):
-            return list(dict.fromkeys(found + complaints))  # a cluster that does not answer is asked once
-    assert namespace
-    return list(dict.fromkeys(found))
+            return unique(found + complaints)  # a cluster that does not answer is asked once
+    return unique(found)
+
+
+def unique(lines: list[str]) -> list[str]:
+    return list(dict.fromkeys(lines))
 
 
 def attempt(step: "partial[None]") -> list[str]:

@@ -73,20 +73,24 @@ def changes(form: Form, given: Pairs, handed: Mapping[str, str]) -> dict[str, di
         if not meant:
             problems.append(unknown(form, key))
         for field in meant:
-            _put(found.setdefault(field.service, {}), field, text, problems)
+            problems += _put(found.setdefault(field.service, {}), field, key, text)
     problems += _incomplete(form, found)
     if problems:
         raise Failure("\n".join(dict.fromkeys(problems)))
     return found
 
 
-def _put(change: dict[str, Any], field: Field, text: str, problems: list[str]) -> None:
+def _put(change: dict[str, Any], field: Field, key: str, text: str) -> list[str]:
+    """Note a change, or say why it cannot be made."""
     if field.name:
         change.setdefault(field.part, {})[field.name] = text
-    elif field.part == "replicas" and not (text.isascii() and text.strip().isdigit()):
-        problems.append(f'{field.key} must be a whole number, not "{text}".')
+    elif field.part != "replicas":
+        change[field.part] = text.strip()
+    elif text.isascii() and text.strip().isdigit():
+        change[field.part] = int(text)
     else:
-        change[field.part] = int(text) if field.part == "replicas" else text.strip()
+        return [f'{key} must be a whole number, not "{text}".']
+    return []
 
 
 def _incomplete(form: Form, found: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

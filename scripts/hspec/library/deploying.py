@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from octopod.hspec.workflow import Outcome, SpecFile
 from shared.files import locked
 from shared.output import Failure, say
 
@@ -11,7 +10,9 @@ from library.deployment import Deployment
 from library.running import new_talk
 from library.settings import KNOWN_KEYS
 from octopod.hspec import cluster, workflow
+from octopod.hspec.errors import AddressError
 from octopod.hspec.talk import Talk
+from octopod.hspec.workflow import Job, SpecFile
 
 
 def deploy(deployment: Deployment) -> None:
@@ -22,28 +23,36 @@ def deploy(deployment: Deployment) -> None:
         names = [service.name for service in deployment.services]
         say(f"Deploying {', '.join(names)} from {deployment.shown_version}.")
         namespaces.make(deployment)
+        facts = {"commit": deployment.commit, "services": names}
+        deployment.remember(**facts)
         talk = new_talk()
         report(run(deployment, talk))
         remove_others(deployment, names, talk)
-        deployment.remember(commit=deployment.commit, services=names, images=checking.images(deployment))
+        deployment.remember(**facts, images=checking.images(deployment))
 
 
-def run(deployment: Deployment, talk: Talk) -> list[Outcome]:
+def run(deployment: Deployment, talk: Talk) -> list[Job]:
     files = [
         SpecFile(found.path, found.profile, deployment.overrides[found.path], deployment.root)
         for found in deployment.specs
     ]
     timeout = deployment.settings.timeout
-    return workflow.deploy(files, deployment.name, deployment.namespace, talk, timeout=timeout, wait=True)
+    return workflow.deploy(files, deployment.name, deployment.namespace, talk, timeout=timeout)
 
 
-def report(outcomes: Sequence[Outcome]) -> None:
-    """Raise Failure when a service is not as it should be; last comes which, and why."""
-    failed = [outcome for outcome in outcomes if outcome.code]
+def report(jobs: Sequence[Job]) -> None:
+    """Raise Failure when a service does not run; last comes which, and why. One without an address may well run."""
+    failed = [job for job in jobs if job.error and not isinstance(job.error, AddressError)]
     if failed:
-        reasons = [f"{outcome.name} is not deployed: {outcome.message}" for outcome in failed]
-        raise Failure("\n".join(reasons))
-    say(f"{'All' if len(outcomes) > 1 else 'It'} {'run' if len(outcomes) > 1 else 'runs'}.")
+        raise Failure("\n".join(f"{job.name} is not deployed: {reason(job)}" for job in failed))
+    say(f"Runs: {', '.join(job.name for job in jobs)}.")
+
+
+def reason(job: Job) -> str:
+    """The first thing that is wrong; all of it has been said before."""
+    problems = job.error.problems if job.error else []
+    more = f" And {len(problems) - 1} more, see above." if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else "it does not say why."
 
 
 def remove_others(deployment: Deployment, names: Sequence[str], talk: Talk) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from octopod.hspec.cluster import Kubectl
 from shared import arguments, handed_out
 from shared.files import write_privately
-from shared.output import Failure, hide
+from shared.output import SECRET_KEY, Failure, hide
 
 from library import configuration, settings, sources, specs
 from library.configuration import Form
@@ -117,8 +117,7 @@ class Deployment:
     def _load(self, overrides: Mapping[Path, Mapping[str, Any]]) -> list[Service]:
         services = specs.load(self.specs, self.root, overrides)
         for service in services:
-            for secrets in (service.secrets, *(agent.secrets for agent in service.agents)):
-                hide(((secrets and secrets.values) or {}).values())
+            hide(secrets_of(service))
         return services
 
     # What has been deployed, as far as this machine remembers
@@ -139,6 +138,13 @@ class Deployment:
         """For people: which commit, of which ref, from where."""
         ref = f" ({self.asked('ref')})" if self.asked("ref") else ""
         return f"{short(self.commit)}{ref} of {self.source.shown}" if self.commit else self.source.shown
+
+
+def secrets_of(service: Service) -> Iterator[str]:
+    """What nobody is to see: secrets, and props whose names say that they are."""
+    for one in (service, *service.agents):
+        yield from ((one.secrets and one.secrets.values) or {}).values()
+        yield from (prop.text for name, prop in one.props.items() if SECRET_KEY.search(name))
 
 
 def is_built(service: Service) -> bool:

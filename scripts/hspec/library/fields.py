@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from octopod.hspec import spec
@@ -95,6 +96,7 @@ def _help(field: Field) -> str:
     return str(_published(field.part).get("description", field.part))
 
 
+@cache
 def _published(part: str) -> dict[str, Any]:
     """What the schema of specs says of a field."""
     found: dict[str, Any] = spec.json_schema()["properties"].get(part, {})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TextIO, cast
 
 from shared import output, processes
 from shared.output import Failure, Unreachable, complain, masked
@@ -72,4 +73,4 @@ class Voice(io.TextIOBase):
 
 
 def new_talk() -> Talk:
-    return Talk(stream=Voice())
+    return Talk(stream=cast(TextIO, Voice()))

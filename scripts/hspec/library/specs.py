@@ -49,11 +49,14 @@ def _others(root: Path) -> str:
 
 
 def with_profiles(paths: Sequence[Path], name: str, root: Path) -> list[Found]:
-    """The specs with the profiles of that name. Raises HspecError."""
-    chosen: Mapping[Path, Path | None] = spec.choose_profiles(paths, name=name) if name else {}
-    outside = [path for path in chosen.values() if path and not is_below(path, root)]
-    if outside:
-        raise Failure(f"{outside[0]} leads out of the source.")
+    """The specs with their profiles of that name. Raises Failure, HspecError."""
+    if not name:
+        return [Found(path, None) for path in paths]
+    directories = dict.fromkeys(place for path in paths for place in (path.parent, path.parent / "profiles"))
+    for file in (file for place in directories for file in place.glob("*.hprof*")):
+        if not is_below(file, root):
+            raise Failure(f"{file} leads out of the source.")
+    chosen: Mapping[Path, Path | None] = spec.choose_profiles(paths, name=name)
     return [Found(path, chosen.get(path)) for path in paths]
 
 
