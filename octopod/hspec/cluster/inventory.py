@@ -1,0 +1,110 @@
+"""What there is of an app or a service, found by its labels."""
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .. import names
+from ..errors import ClusterError
+from .kubectl import NO_SUCH_KIND, Kubectl, Object, resource
+
+# What every service may have. A service without the optional ones can be deployed by somebody who may not see them.
+USUAL = ("configmaps", "secrets", "services", "deployments.apps", "statefulsets.apps")
+OPTIONAL = (
+    "horizontalpodautoscalers.autoscaling", "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io",
+)  # fmt: skip
+USUAL_KINDS = {
+    "ConfigMap", "Secret", "Service", "Deployment", "StatefulSet", "HorizontalPodAutoscaler", "NetworkPolicy", "Ingress",
+}  # fmt: skip
+WORKLOADS = ("Deployment", "StatefulSet")
+CLAIMS = "persistentvolumeclaims"
+
+
+class Inventory(NamedTuple):
+    """`unknown`: kinds that we are not allowed to look for."""
+
+    items: list[Object]
+    unknown: list[str]
+
+    @property
+    def workloads(self) -> list[Object]:
+        return [item for item in self.items if item["kind"] in WORKLOADS]
+
+
+def take(kubectl: Kubectl, selector: str, more: Iterable[str] = ()) -> Inventory:
+    """All that carries the labels, of the usual kinds, of `more`, and of those that the workloads remember."""
+    found, unknown = _usual(kubectl, selector)
+    remembered = {kind for item in found if item["kind"] in WORKLOADS for kind in applied_kinds(item)}
+    for kind in sorted(remembered | set(more)):
+        found += _of_kind(kubectl, selector, kind)
+    return Inventory([item for item in found if not is_controlled(item)], unknown)
+
+
+def _usual(kubectl: Kubectl, selector: str) -> tuple[list[Object], list[str]]:
+    try:
+        return kubectl.get(",".join(USUAL + OPTIONAL), "--selector", selector), []
+    except ClusterError as error:
+        if "does not allow it" not in str(error):
+            raise
+    found, unknown = kubectl.get(",".join(USUAL), "--selector", selector), []
+    for kind in OPTIONAL:
+        try:
+            found += kubectl.get(kind, "--selector", selector)
+        except ClusterError as error:
+            if "does not allow it" not in str(error):
+                raise
+            unknown.append(kind)
+    return found, unknown
+
+
+def _of_kind(kubectl: Kubectl, selector: str, kind: str) -> list[Object]:
+    """None when the cluster has no such kind: then there is nothing of it either."""
+    try:
+        return kubectl.get(kind, "--selector", selector)
+    except ClusterError as error:
+        if NO_SUCH_KIND.search(str(error)):
+            return []
+        raise
+
+
+def is_controlled(item: Object) -> bool:
+    """Whether something else makes it, and would make it again."""
+    return any(owner.get("controller") for owner in item["metadata"].get("ownerReferences") or [])
+
+
+def applied_kinds(item: Object) -> list[str]:
+    """The unusual kinds of which something was applied together with this workload, as kubectl takes them."""
+    text = annotation(item, names.APPLIED_KINDS) or "[]"
+    try:
+        kinds = json.loads(text)
+    except ValueError:
+        kinds = text.split(",")
+    wanted = kinds if isinstance(kinds, list) else []
+    return [str(kind).strip() for kind in wanted if str(kind).split(".")[0] not in USUAL_KINDS and str(kind).strip()]
+
+
+def unusual(items: Iterable[Object]) -> list[str]:
+    """The kinds that have to be remembered to be found again."""
+    return sorted({resource(item) for item in items if item["kind"] not in USUAL_KINDS})
+
+
+def annotation(item: Object, key: str) -> str:
+    text = (item["metadata"].get("annotations") or {}).get(key)
+    return text if isinstance(text, str) else ""
+
+
+def label(item: Object, key: str) -> str:
+    return str((item["metadata"].get("labels") or {}).get(key, ""))
+
+
+def key(item: Object) -> tuple[str, str]:
+    """What tells an object from others of its namespace, whatever version of the API it was read with."""
+    return item["kind"], item["metadata"]["name"]
+
+
+def is_foreign(wanted: Object, live: Object) -> bool:
+    """Whether an object of the name belongs to another app or service. The pull secret is shared by all apps."""
+    shared = not label(wanted, names.SERVICE)
+    if shared:
+        return not label(live, names.APP)
+    return any(label(live, key) != label(wanted, key) for key in (names.APP, names.SERVICE))

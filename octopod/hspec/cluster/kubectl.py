@@ -1,0 +1,178 @@
+"""kubectl: JSON in, JSON out; what it complains about becomes an error with a sentence."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .. import processes
+from ..errors import ApplyError, ClusterError, HspecError
+from ..processes import Done
+
+Object = dict[str, Any]
+TIMEOUT = 20  # seconds for one request
+PATIENCE = 60.0  # seconds for a command, which may need several
+DELETING = 120  # seconds until what is deleted has to be gone
+
+SILENT = re.compile(
+    r"connection refused|was refused|connection reset|no such host|no route to host|network is unreachable|"
+    r"unable to connect to the server|i/o timeout|TLS handshake timeout|Client\.Timeout|context deadline exceeded|"
+    r"server closed|unexpected EOF|: EOF|http2: |x509|invalid configuration|no configuration has been provided|"
+    r"gave no answer|cannot be started",
+    re.IGNORECASE,
+)
+STRANGER = re.compile(r"Unauthorized|must be logged in", re.IGNORECASE)
+NO_SUCH_KIND = re.compile(r"doesn't have a resource type|no matches for kind|could not find the requested resource")
+
+
+class Refusal(ApplyError):
+    """A change that was not made. `reason` is the API's: Invalid, Conflict, Forbidden …; empty when it gave none."""
+
+    def __init__(self, what: str, done: Done) -> None:
+        self.reason, self.complaint = reason(done), complaint(done)
+        super().__init__(f"{what}: {explained(done)}")
+
+
+class Kubectl:
+    """The cluster, as far as one namespace goes; without one, that of the kubeconfig."""
+
+    def __init__(self, namespace: str | None = None) -> None:
+        self.namespace = namespace
+        self.program = os.environ.get("KUBECTL_BIN") or "kubectl"
+        self.reads_patch_files = True  # until it says that it does not
+
+    def command(self, *arguments: str) -> list[str]:
+        where = ["--namespace", self.namespace] if self.namespace else []
+        return [self.program, *arguments, *where]
+
+    def run(self, *arguments: str, stdin: str = "", patience: float = PATIENCE) -> Done:
+        """Run kubectl to its end. Raises ClusterError when it cannot be started or does not end."""
+        argv = self.command(*arguments, f"--request-timeout={TIMEOUT}s")
+        try:
+            return processes.run(argv, stdin=stdin, timeout=patience)
+        except HspecError as error:
+            raise ClusterError(str(error)) from None
+
+    def ask(self, what: str, *arguments: str, stdin: str = "") -> str:
+        """What kubectl answers to a question. Raises ClusterError, beginning with `what`: nothing is known then."""
+        done = self.run(*arguments, stdin=stdin)
+        if not done.ok:
+            raise ClusterError(f"{what}: {explained(done)}")
+        return done.out
+
+    def do(self, what: str, *arguments: str, stdin: str = "", patience: float = PATIENCE) -> str:
+        """What kubectl says to a change. Raises Refusal, beginning with `what`."""
+        try:
+            done = self.run(*arguments, stdin=stdin, patience=patience)
+        except ClusterError as error:
+            raise Refusal(what, Done(1, "", str(error))) from None
+        if not done.ok:
+            raise Refusal(what, done)
+        return done.out
+
+    # Questions
+
+    def get(self, kinds: str, *arguments: str) -> list[Object]:
+        """The objects that `kubectl get` finds."""
+        what = f"Cannot look for {kinds}{self.place}"
+        return parse(self.ask(what, "get", kinds, *arguments, "--output=json", "--ignore-not-found"))
+
+    def live(self, items: Iterable[Object]) -> list[Object]:
+        """Those of the objects that are there, as they are now."""
+        wanted = as_list(map(reference, items))
+        answer = self.ask(
+            f"Cannot look at what there is{self.place}", "get", "--filename=-", "--output=json", "--ignore-not-found",
+            stdin=wanted,
+        )  # fmt: skip
+        return parse(answer)
+
+    @property
+    def place(self) -> str:
+        """` in namespace shop`, for sentences."""
+        return f" in namespace {self.namespace}" if self.namespace else ""
+
+    # Changes
+
+    def create(self, item: Object, *options: str) -> None:
+        self.do(f"Cannot create {title(item)}", "create", "--filename=-", *options, stdin=json.dumps(item))
+
+    def replace(self, item: Object) -> None:
+        self.do(f"Cannot replace {title(item)}", "replace", "--filename=-", stdin=json.dumps(item))
+
+    def patch(self, item: Object, change: Any, kind: str = "json") -> None:
+        """Patch an object; `kind` is json or merge. The text is read from a file: it may be long, and secret."""
+        arguments = ["patch", resource(item), item["metadata"]["name"], f"--type={kind}", "--patch-file=/dev/stdin"]
+        self.do(f"Cannot change {title(item)}", *arguments, stdin=json.dumps(change))
+
+    def delete(self, items: Iterable[Object], *options: str) -> None:
+        """Delete objects with all they own, and wait until they are gone. What is gone already is no error."""
+        wanted = [reference(item) for item in items]
+        if not wanted:
+            return
+        fixed = ["--ignore-not-found", "--cascade=foreground", f"--timeout={DELETING}s", *options]
+        what = f"Cannot delete {', '.join(map(title, wanted))}"
+        self.do(what, "delete", "--filename=-", *fixed, stdin=as_list(wanted), patience=DELETING + PATIENCE)
+
+
+def parse(text: str) -> list[Object]:
+    """Objects that kubectl printed as JSON: none, one, or a List."""
+    if not text.strip():
+        return []
+    value = json.loads(text)
+    items: list[Object] = value["items"] if value.get("kind", "").endswith("List") else [value]
+    return items
+
+
+def as_list(items: Iterable[Object]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
+
+
+def reference(item: Object) -> Object:
+    """What is needed to find the object again."""
+    known = {key: item["metadata"][key] for key in ("name", "namespace") if item["metadata"].get(key)}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": known}
+
+
+def resource(item: Object) -> str:
+    """The type of an object as kubectl takes it: KIND.VERSION.GROUP."""
+    group, _, version = item["apiVersion"].rpartition("/")
+    return f"{item['kind']}.{version}.{group}" if group else str(item["kind"])
+
+
+def title(item: Object) -> str:
+    return f"{item['kind']} {item['metadata']['name']}"
+
+
+# What kubectl complains about
+
+
+def complaint(done: Done) -> str:
+    """What it complained about, without the decoration."""
+    lines = done.complaint.splitlines()
+    said = [line for line in lines if line.strip() and not line.startswith(("Warning:", "E0", "E1", "I0", "I1"))]
+    text = "\n".join(said or lines)
+    return re.sub(r'^error: |Error from server( \(\w+\))?: |error when \w+ "STDIN": ', "", text, flags=re.MULTILINE)
+
+
+def reason(done: Done) -> str:
+    """The API's word for why it refused; empty when it was not the API, or it did not say."""
+    if found := re.search(r"Error from server \((\w+)\)", done.complaint):
+        return found[1]
+    if re.search(r"^The .+ is invalid", done.complaint, re.MULTILINE):
+        return "Invalid"
+    return "Unauthorized" if STRANGER.search(done.complaint) else ""
+
+
+def explained(done: Done) -> str:
+    """A sentence on why it did not work."""
+    why, text = reason(done), complaint(done)
+    if why == "Unauthorized" or STRANGER.search(text):
+        return "the cluster does not accept the credentials of the kubeconfig. Log in again, or choose another context."
+    if why == "Forbidden":
+        return f"the cluster does not allow it. {text}"
+    if not why and SILENT.search(text):
+        return f"the cluster cannot be reached. {text}"
+    if NO_SUCH_KIND.search(text):
+        return f"the cluster does not know this kind; what serves it is not installed there. {text}"
+    return text

@@ -1,0 +1,65 @@
+"""Remove a service or an app. Volumes stay, and so does the namespace."""
+
+from .. import names
+from ..errors import ApplyError
+from ..talk import Talk
+from . import inventory, volumes
+from .inventory import WORKLOADS, label
+from .kubectl import Kubectl, Object, Refusal, title
+
+FIRST = ("HorizontalPodAutoscaler", *WORKLOADS)
+
+
+def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -> list[str]:
+    """Remove all that carries the labels, in whatever environment: what was removed, as "Kind name".
+
+    Raises ApplyError that says what is left. The claims that are kept are warned of.
+    """
+    removed = clear(kubectl, app, service_name, talk)
+    kept = volumes.claims(kubectl, names.selector_of(app, service_name))
+    if kept:
+        talk.warn(volumes.retained(sorted(claim["metadata"]["name"] for claim in kept)))
+    return removed
+
+
+def clear(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -> list[str]:
+    """The same, without a word about claims."""
+    found = inventory.take(kubectl, names.selector_of(app, service_name))
+    doomed = in_order(without_shared(kubectl, app, found.items))
+    if not doomed:
+        talk.say("nothing to undeploy")
+    _delete(kubectl, doomed)
+    for item in doomed:
+        talk.detail(f"{title(item)}: deleted")
+    if found.unknown:
+        kinds = ", ".join(kind.partition(".")[0] for kind in found.unknown)
+        raise ApplyError(f"The cluster does not let us look for {kinds}: if there are any, they are still there.")
+    return [title(item) for item in doomed]
+
+
+def _delete(kubectl: Kubectl, doomed: list[Object]) -> None:
+    try:
+        kubectl.delete(doomed)
+    except Refusal as refusal:
+        left = [title(item) for item in kubectl.live(doomed)]
+        if left:
+            raise ApplyError(f"Not deleted: {', '.join(left)}. {refusal.complaint}") from None
+
+
+def in_order(items: list[Object]) -> list[Object]:
+    """Autoscalers and workloads before what these need."""
+    return sorted(items, key=lambda item: FIRST.index(item["kind"]) if item["kind"] in FIRST else len(FIRST))
+
+
+def without_shared(kubectl: Kubectl, app: str, items: list[Object]) -> list[Object]:
+    """What only this app uses: the Secret for pulling images is one for all apps that use a registry."""
+    shared = [item for item in items if item["kind"] == "Secret" and not label(item, names.SERVICE)]
+    if not shared:
+        return items
+    others = f"{names.APP},{names.APP}!={names.label_value(app)}"
+    used = {
+        secret["name"]
+        for item in kubectl.get("deployments.apps,statefulsets.apps", "--selector", others)
+        for secret in item["spec"]["template"]["spec"].get("imagePullSecrets") or []
+    }
+    return [item for item in items if item not in shared or item["metadata"]["name"] not in used]
