@@ -6,8 +6,24 @@ from typing import Any
 
 import pytest
 from hspec_cluster import (
-    CLASS, CONTEXT, Manifest, Volume, autoscaler, client, config_map, deployment, labels, manifest, network,
-    pull_secret, said, secret, service, stateful_set, talk, writes,
+    CLASS,
+    CONTEXT,
+    Manifest,
+    Volume,
+    autoscaler,
+    client,
+    config_map,
+    deployment,
+    labels,
+    manifest,
+    network,
+    pull_secret,
+    said,
+    secret,
+    service,
+    stateful_set,
+    talk,
+    writes,
 )  # fmt: skip
 from kube.cluster import Cluster
 

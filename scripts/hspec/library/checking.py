@@ -4,13 +4,13 @@ import json
 from functools import partial
 from typing import Any
 
-from octopod.hspec.cluster import ServiceStatus
 from shared.output import Failure, say
 
 from library.deployment import Deployment, short
 from library.running import new_talk
 from octopod.hspec import cluster, names
 from octopod.hspec import images as engine_images
+from octopod.hspec.cluster import ServiceStatus
 from octopod.hspec.errors import HspecError
 from octopod.hspec.workflow import Job, SpecFile, check_name
 
@@ -108,7 +108,7 @@ def _other_images(deployment: Deployment, found: dict[str, Object]) -> list[str]
 
 def _other_tags(deployment: Deployment, found: dict[str, Object]) -> list[str]:
     asked = deployment.asked("tag")
-    tags = {name: str(spec_image(item).get("tag", "")) for name, item in found.items() if is_made(item)}
+    tags = {name: str(spec_image(item).get("tag", "")) for name, item in found.items() if has_made_image(item)}
     return [
         f"{name} runs the tag {tag}, not {asked}: update it" for name, tag in tags.items() if asked and tag != asked
     ]
@@ -129,7 +129,7 @@ def spec_image(workload: Object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def is_made(workload: Object) -> bool:
+def has_made_image(workload: Object) -> bool:
     """Whether its image was made from a source."""
     found = spec_image(workload)
     return found.get("dockerfile") is not None or found.get("buildSpec") is not None

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from octopod.hspec.cluster import Kubectl
 from shared import arguments, handed_out
 from shared.files import write_privately
 from shared.output import SECRET_KEY, Failure, hide
@@ -18,7 +17,9 @@ from library.configuration import Form
 from library.mirrors import Mirror
 from library.running import shorten
 from library.specs import Found
-from octopod.hspec.service import Service
+from octopod.hspec.cluster import Kubectl
+from octopod.hspec.images.stages import is_made
+from octopod.hspec.service import Agent, Service
 
 LONGEST = 63  # characters of a namespace's name
 
@@ -107,7 +108,7 @@ class Deployment:
 
     def _image(self, service: Service) -> dict[str, Any]:
         wanted = {key: self.asked(key) for key in ("registry", "tag") if self.asked(key)}
-        return {"image": wanted} if wanted and is_built(service) else {}
+        return {"image": wanted} if wanted and is_made(service) else {}
 
     @cached_property
     def services(self) -> list[Service]:
@@ -142,14 +143,10 @@ class Deployment:
 
 def secrets_of(service: Service) -> Iterator[str]:
     """What nobody is to see: secrets, and props whose names say that they are."""
-    for one in (service, *service.agents):
+    parts: list[Service | Agent] = [service, *service.agents]
+    for one in parts:
         yield from ((one.secrets and one.secrets.values) or {}).values()
         yield from (prop.text for name, prop in one.props.items() if SECRET_KEY.search(name))
-
-
-def is_built(service: Service) -> bool:
-    """Whether its image is made from the source."""
-    return bool(service.image.dockerfile or service.image.build_spec)
 
 
 def short(commit: str) -> str:
