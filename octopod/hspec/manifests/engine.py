@@ -10,11 +10,12 @@ from .data import check_files
 from .discovery import Plugin, plugins
 from .merging import merged
 from .model import API_VERSIONS, Manifest, Snippet, name_of
+from .own_yaml import documents
 from .tree import InjectionError, inject, plain
 
 ORDER = (
-    "Secret", "ConfigMap", "NetworkPolicy", "Service", "Deployment", "StatefulSet", "HorizontalPodAutoscaler",
-    "Middleware", "Ingress", "Gateway", "VirtualService", "DestinationRule",
+    "Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim", "NetworkPolicy", "Service", "Deployment",
+    "StatefulSet", "HorizontalPodAutoscaler", "Middleware", "Ingress", "Gateway", "VirtualService", "DestinationRule",
 )  # fmt: skip
 PULL_SECRET = "kubernetes.io/dockerconfigjson"
 LARGEST = 1024 * 1024  # bytes that a ConfigMap or a Secret may hold
@@ -27,9 +28,10 @@ def generate(service: Service, context: Context, warn: Callable[[str], None]) ->
     """The manifests of a service, in the order in which they are to be applied.
 
     A plugin that fails, and a snippet that does not fit, is warned of; the others go on. Raises ManifestError for files
-    of props that cannot be read, and for what no cluster would take.
+    of the user's that cannot be used, and for what no cluster would take.
     """
     check_files(service)
+    documents(service)
     trees: Trees = {}
     for plugin in plugins(warn):
         for snippet in _snippets(plugin, service, context, warn):
@@ -104,7 +106,7 @@ def _completed(manifest: Manifest, service: Service, context: Context) -> Manife
 def _rank(manifest: Manifest) -> int:
     if manifest.data.get("type") == PULL_SECRET:
         return -1
-    is_known = manifest.kind in ORDER and manifest.data["apiVersion"] == API_VERSIONS[manifest.kind]
+    is_known = manifest.kind in ORDER and manifest.data["apiVersion"] == API_VERSIONS.get(manifest.kind, "v1")
     return ORDER.index(manifest.kind) if is_known else len(ORDER)
 
 
