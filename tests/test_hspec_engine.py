@@ -266,17 +266,30 @@ def test_generating_twice_gives_the_same():
     assert generate(service, CONTEXT, print) == generate(service, CONTEXT, print)
 
 
-@pytest.mark.parametrize(("size", "fits"), [(1024 * 1024, True), (1024 * 1024 + 1, False)])
+LARGEST = 1024 * 1024
+TOO_LARGE = "has more than the 1,048,576 bytes that Kubernetes takes. Put large files into the image or a volume."
+
+
+@pytest.mark.parametrize(("size", "fits"), [(LARGEST - 2, True), (LARGEST - 1, False)])
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
 def test_what_is_too_large_for_the_cluster_is_an_error(tmp_path, kind, size, fits):
+    """Besides what is large there are two bytes more."""
     (tmp_path / "large").write_bytes(b"\xff" * size)
-    props = {"large": Prop("file", "large", tmp_path / "large")}
-    service = a_service(props=props) if kind == "ConfigMap" else a_service(secrets=values(S="x" * size))
+    props = {"large": Prop("file", "large", tmp_path / "large"), **strings(A="ü")}
+    service = a_service(props=props) if kind == "ConfigMap" else a_service(secrets=values(S="x" * size, A="ü"))
     if fits:
         assert (kind, "") in manifests(service)
         return
-    with pytest.raises(ManifestError, match=rf"The {kind} shop-catalog would hold 1,048,577 bytes"):
+    with pytest.raises(ManifestError) as failure:
         manifests(service)
+    assert str(failure.value) == f"The {kind} shop-catalog {TOO_LARGE}"
+
+
+def test_a_file_that_is_too_large_by_itself_is_named(tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * (LARGEST + 1))
+    with pytest.raises(ManifestError) as failure:
+        manifests(a_service(props={"large": Prop("file", "large", tmp_path / "large")}))
+    assert str(failure.value) == f"The file of prop large, {tmp_path}/large, {TOO_LARGE}"
 
 
 @pytest.mark.parametrize("whose", ["service", "agent"])

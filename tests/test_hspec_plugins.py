@@ -904,6 +904,13 @@ def test_what_has_a_name_of_its_own_is_an_object_of_its_own(with_snippets):
     }
 
 
+@pytest.mark.parametrize("data", ["{A: 1}", "[1]", "text", "5"])
+@pytest.mark.parametrize("kind", [CM, SEC])
+def test_what_only_the_cluster_can_judge_is_left_to_it(with_snippets, kind, data):
+    found = with_snippets(f"{{kind: {kind}, metadata: {{name: own, labels: 5}}, data: {data}}}")
+    assert found[kind, "own"]["metadata"]["labels"] == LABELS
+
+
 def test_a_manifest_of_an_agent_is_met_by_its_name(with_snippets):
     text = f"{{kind: ConfigMap, metadata: {{name: {AGENT_NAME}}}, data: {{B: '2'}}}}"
     found = with_snippets(text, **agent(props=strings(A="1")))

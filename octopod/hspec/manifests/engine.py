@@ -6,7 +6,7 @@ from typing import Any
 from .. import names
 from ..errors import HspecError, ManifestError
 from ..service import Context, Service
-from .data import check_files
+from .data import LARGEST, TOO_LARGE, check_files
 from .discovery import Plugin, plugins
 from .merging import merged
 from .model import API_VERSIONS, Manifest, Snippet, name_of
@@ -18,7 +18,6 @@ ORDER = (
     "StatefulSet", "HorizontalPodAutoscaler", "Middleware", "Ingress", "Gateway", "VirtualService", "DestinationRule",
 )  # fmt: skip
 PULL_SECRET = "kubernetes.io/dockerconfigjson"
-LARGEST = 1024 * 1024  # bytes that a ConfigMap or a Secret may hold
 
 Key = tuple[str, str]  # kind and identifier
 Trees = dict[Key, dict[str, Any]]
@@ -79,9 +78,8 @@ def _patched(tree: dict[str, Any], patch: Any) -> dict[str, Any]:
     """What a manifest is, and its version, is not for a patch to change."""
     if not isinstance(patch, dict):
         raise InjectionError("Only a map can be merged into a whole manifest.")
-    return merged(
-        tree, {key: value for key, value in patch.items() if key not in tree or key not in ("apiVersion", "kind")}
-    )
+    fixed = {"apiVersion", "kind"} & set(tree)
+    return merged(tree, {key: value for key, value in patch.items() if key not in fixed})
 
 
 def _is_whole(manifest: Manifest, warn: Callable[[str], None]) -> bool:
@@ -112,16 +110,18 @@ def _rank(manifest: Manifest) -> int:
 
 def _check_sizes(manifests: list[Manifest]) -> None:
     for manifest in manifests:
-        if manifest.kind in ("ConfigMap", "Secret") and (size := _size(manifest)) > LARGEST:
-            what = f"The {manifest.kind} {manifest.name} would hold {size:,} bytes"
-            raise ManifestError(
-                f"{what}; Kubernetes takes {LARGEST:,} at most. Put large files into the image or a volume."
-            )
+        if manifest.kind in ("ConfigMap", "Secret") and _size(manifest) > LARGEST:
+            raise ManifestError(f"The {manifest.kind} {manifest.name} {TOO_LARGE}")
 
 
 def _size(manifest: Manifest) -> int:
     """In bytes, as the cluster counts them: what base64 stands for."""
-    data, binary = manifest.data.get("data") or {}, manifest.data.get("binaryData") or {}
-    texts, encoded = (data, binary) if manifest.kind == "ConfigMap" else ({}, data)
-    decoded = (len(value) * 3 // 4 - value[-2:].count("=") for value in encoded.values())
-    return sum(len(str(value).encode()) for value in texts.values()) + sum(decoded)
+    data, binary = _texts(manifest.data.get("data")), _texts(manifest.data.get("binaryData"))
+    texts, encoded = (data, binary) if manifest.kind == "ConfigMap" else ([], data)
+    decoded = (len(value) * 3 // 4 - value[-2:].count("=") for value in encoded)
+    return sum(len(value.encode()) for value in texts) + sum(decoded)
+
+
+def _texts(data: Any) -> list[str]:
+    """Those of a map; what others have put there may be anything."""
+    return [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []
