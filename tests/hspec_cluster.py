@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from kube.cluster import Cluster
-from pytest import MonkeyPatch
 
 from octopod.hspec import names
 from octopod.hspec.cluster import Kubectl
@@ -32,8 +32,9 @@ def service(name: str = "web", volumes: tuple[Volume, ...] = (), **rest: Any) ->
     return Service(name, Image("team/web", tag="1"), Path("/spec/web.hspec"), volumes=volumes, **rest)
 
 
-def client(cluster: Cluster, kubectl: Path, monkeypatch: MonkeyPatch) -> Kubectl:
-    """kubectl, as a person would have it: with a kubeconfig, and a namespace that is not there yet."""
+def client(cluster: Cluster, kubectl: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+    """kubectl, as a person would have it: with a kubeconfig, and an empty namespace."""
+    cluster.namespace("store")
     for variable, value in {**cluster.environment, "KUBECTL_BIN": str(kubectl), "HSPEC_POLL_SECONDS": "0"}.items():
         monkeypatch.setenv(variable, value)
     return Kubectl("store")

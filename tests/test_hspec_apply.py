@@ -6,13 +6,32 @@ from typing import Any
 
 import pytest
 from hspec_cluster import (
-    CLASS, CONTEXT, Manifest, Volume, autoscaler, client, config_map, deployment, labels, manifest, network,
-    pull_secret, said, secret, service, stateful_set, talk, writes,
+    CLASS,
+    CONTEXT,
+    Manifest,
+    Volume,
+    autoscaler,
+    client,
+    config_map,
+    deployment,
+    labels,
+    manifest,
+    network,
+    pull_secret,
+    said,
+    secret,
+    service,
+    stateful_set,
+    talk,
+    writes,
 )  # fmt: skip
 from kube.cluster import Cluster
+from kube.patches import merge
 
 from octopod.hspec import names
-from octopod.hspec.cluster import Kubectl, apply, preflight
+from octopod.hspec.cluster import Kubectl, apply, archive, preflight
+from octopod.hspec.cluster.applying import placed
+from octopod.hspec.cluster.changes import annotated
 from octopod.hspec.errors import ApplyError, ClusterError, PreflightError
 from octopod.hspec.service import Service
 
@@ -37,6 +56,11 @@ class Deployer:
         apply(self.ctl, of or service(), CONTEXT, manifests, self.talk, now="2026-01-02 03:04:05")
         return writes(self.cluster)[before:]
 
+    def has(self, *manifests: Manifest) -> None:
+        """As if they had been deployed before."""
+        for one in manifests:
+            self.cluster.put(annotated(placed(one.data, "store"), "2026-01-01 00:00:00"))
+
     @property
     def told(self) -> str:
         return said(self.talk)
@@ -50,12 +74,11 @@ def deploy(cluster: Cluster, ctl: Kubectl) -> Deployer:
     return Deployer(cluster, ctl)
 
 
-def test_a_first_deployment_makes_the_namespace_and_everything_in_it(deploy: Deployer) -> None:
+def test_a_first_deployment_makes_the_namespace_and_everything_in_it(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.delete("Namespace", "store")
     done = deploy(*ALL)
-    assert [line.split()[:2] for line in done] == [
-        ["POST", kind]
-        for kind in ("v1/namespaces", "store/configmaps", "store/secrets", "store/services", "store/deployments")
-    ]
+    made = ["v1/namespaces", "store/configmaps", "store/secrets", "store/services", "store/deployments"]
+    assert done == [f"POST {kind} 201" for kind in made]
     assert deploy.live("Deployment")["metadata"]["annotations"][names.LAST_UPDATED] == "2026-01-02 03:04:05"
     assert json.loads(deploy.live("ConfigMap")["metadata"]["annotations"][names.LAST_APPLIED])["data"] == {
         "MODE": "plain"
@@ -76,9 +99,9 @@ def test_deploying_the_same_again_changes_nothing(deploy: Deployer) -> None:
 
 
 def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(*ALL)
+    deploy.has(*ALL)
     assert deploy(config_map(MODE="fancy", NEW="1"), *ALL[1:]) == ["PATCH configmaps/shop-web 200"]
-    patch = [one.body for one in cluster.requests if one.method == "PATCH"][0]
+    patch = next(one.body for one in cluster.requests if one.method == "PATCH")
     changed = [(step["op"], step["path"], step["value"]) for step in patch if "annotations" not in step["path"]]
     assert sorted(changed) == [("add", "/data/NEW", "1"), ("replace", "/data/MODE", "fancy")]
     assert deploy.live("ConfigMap")["data"] == {"MODE": "fancy", "NEW": "1"}
@@ -86,14 +109,14 @@ def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, clust
 
 
 def test_a_changed_secret_is_patched_too(deploy: Deployer) -> None:
-    deploy(*ALL)
+    deploy.has(*ALL)
     assert deploy(ALL[0], secret(KEY="other"), *ALL[2:]) == ["PATCH secrets/shop-web 200"]
     assert deploy.live("Secret")["data"] == {"KEY": "b3RoZXI="}
     assert deploy(ALL[0], secret(KEY="other"), *ALL[2:]) == []
 
 
 def test_what_others_have_set_stays(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment(replicas=None))
+    deploy.has(deployment(replicas=None))
     cluster.patch(
         "Deployment", "shop-web", {"metadata": {"annotations": {"theirs": "1"}}, "spec": {"replicas": 3}}, "store"
     )
@@ -114,8 +137,8 @@ EDITS: dict[str, Any] = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_is_not_as_it_was_left_is_replaced_as_a_whole(edit: str, deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment())
-    cluster.patch("Deployment", "shop-web", EDITS[edit], "store")
+    deploy.has(deployment())
+    cluster.put(merge(deploy.live("Deployment"), EDITS[edit]))
     done = deploy(deployment("web:2", env={"MODE": "fancy"}))
     assert done == ["PUT deployments/shop-web 200"]
     assert "not as the last deployment left it" in deploy.told
@@ -125,7 +148,7 @@ def test_what_is_not_as_it_was_left_is_replaced_as_a_whole(edit: str, deploy: De
 
 
 def test_a_replaced_service_keeps_its_address(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(network())
+    deploy.has(network())
     cluster.patch("Service", "web", {"spec": {"clusterIP": "10.0.0.7"}}, "store")
     cluster.patch("Service", "web", EDITS["an annotation that was lost"], "store")
     assert deploy(network(port=81)) == ["PUT services/web 200"]
@@ -133,7 +156,7 @@ def test_a_replaced_service_keeps_its_address(deploy: Deployer, cluster: Cluster
 
 
 def test_a_change_that_is_not_possible_is_a_new_object_and_told(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(*ALL)
+    deploy.has(*ALL)
     old = deploy.live("Deployment")["metadata"]["uid"]
     stage = labels(environment="stage")
     done = deploy(deployment(of=stage))
@@ -145,7 +168,7 @@ def test_a_change_that_is_not_possible_is_a_new_object_and_told(deploy: Deployer
 
 
 def test_nothing_is_deleted_that_could_not_be_created(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment())
+    deploy.has(deployment())
     with pytest.raises(ApplyError, match="image: Required value"):
         deploy(deployment(image=""))
     assert "DELETE" not in " ".join(writes(cluster))
@@ -154,7 +177,7 @@ def test_nothing_is_deleted_that_could_not_be_created(deploy: Deployer, cluster:
 
 @pytest.mark.parametrize("code", [403, 500, 503])
 def test_a_cluster_that_does_not_want_to_is_no_reason_to_delete(code: int, deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment())
+    deploy.has(deployment())
     cluster.fail("PATCH", "*/deployments/*", code)
     with pytest.raises(ApplyError, match="Cannot change Deployment shop-web"):
         deploy(deployment("web:2"))
@@ -162,13 +185,13 @@ def test_a_cluster_that_does_not_want_to_is_no_reason_to_delete(code: int, deplo
 
 
 def test_somebody_else_was_faster(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment())
+    deploy.has(deployment())
     cluster.fail("PATCH", "*/deployments/*", 409, times=1)
     assert deploy(deployment("web:2")) == ["PATCH deployments/shop-web 409", "PATCH deployments/shop-web 200"]
 
 
 def test_a_conflict_that_stays_is_settled_by_a_new_object(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(deployment())
+    deploy.has(deployment())
     cluster.fail("PATCH", "*/deployments/*", 409)
     assert [line.split()[0] for line in deploy(deployment("web:2"))] == ["PATCH", "PATCH", "DELETE", "POST"]
 
@@ -191,7 +214,6 @@ FOREIGN: dict[str, tuple[Manifest, Manifest]] = {
 @pytest.mark.parametrize("owner", FOREIGN)
 def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deployer, cluster: Cluster) -> None:
     theirs, ours = FOREIGN[owner]
-    cluster.namespace("store")
     cluster.put(theirs.data, "store")
     with pytest.raises(ApplyError, match="belongs to"):
         deploy(deployment(), ours)
@@ -199,14 +221,13 @@ def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deploye
 
 
 def test_apps_share_the_secret_for_pulling_images(deploy: Deployer, cluster: Cluster) -> None:
-    cluster.namespace("store")
     cluster.put(pull_secret("other").data, "store")
     deploy(pull_secret())
     assert cluster.names("Secret", "store") == ["registry-example"]
 
 
 def test_what_the_service_has_no_longer_is_removed_last(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(*ALL, pull_secret(), autoscaler())
+    deploy.has(*ALL, pull_secret(), autoscaler())
     cluster.put(config_map("shop-other", labels("other")).data, "store")
     done = deploy(deployment("web:2", 2), pull_secret())
     assert done[0] == "DELETE horizontalpodautoscalers/shop-web 200"
@@ -217,7 +238,7 @@ def test_what_the_service_has_no_longer_is_removed_last(deploy: Deployer, cluste
 
 
 def test_a_refused_deployment_leaves_running_what_ran(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(*ALL)
+    deploy.has(*ALL)
     cluster.fail("POST", "*/statefulsets", 403)
     with pytest.raises(ApplyError):
         deploy(stateful_set())
@@ -227,7 +248,7 @@ def test_a_refused_deployment_leaves_running_what_ran(deploy: Deployer, cluster:
 def test_a_service_that_gets_volumes_changes_from_a_deployment_to_a_stateful_set(
     deploy: Deployer, cluster: Cluster
 ) -> None:
-    deploy(deployment())
+    deploy.has(deployment())
     deploy(stateful_set(), of=service(volumes=(Volume("data", "/data"),)))
     assert cluster.names("Deployment") == [] and cluster.names("Pod", "store") == ["shop-web-0"]
     deploy(deployment())
@@ -259,7 +280,6 @@ def test_who_may_not_look_for_optional_kinds_can_deploy(deploy: Deployer, cluste
 
 
 def test_who_may_not_look_at_namespaces_can_deploy(deploy: Deployer, cluster: Cluster) -> None:
-    cluster.namespace("store")
     cluster.fail("GET", "*/namespaces/store", 403)
     deploy(config_map())
     assert cluster.names("ConfigMap", "store") == ["shop-web"]
@@ -282,7 +302,7 @@ def test_what_is_too_long_for_an_annotation_is_replaced(deploy: Deployer) -> Non
 
 
 def test_an_old_kubectl_replaces(deploy: Deployer, kubectl: Path, tmp_path: Path) -> None:
-    deploy(*ALL)
+    deploy.has(*ALL)
     old = tmp_path / "kubectl"
     old.write_text(
         "#!/bin/sh\nfor word; do case $word in --patch-file*) echo 'error: unknown flag: --patch-file' >&2; exit 1;; esac; done\n"
@@ -317,7 +337,7 @@ def test_the_same_size_in_other_words_is_no_change(deploy: Deployer) -> None:
 
 
 def test_a_further_volume_is_a_new_stateful_set_with_the_old_data(deploy: Deployer, cluster: Cluster) -> None:
-    deploy(stateful_set(), of=volume())
+    deploy.has(stateful_set())
     claim = cluster.get("pvc", "data-shop-web-0", "store")
     deploy(stateful_set(data="1Gi", more="1Gi"), of=service(volumes=(Volume("data", "/d"), Volume("more", "/m"))))
     assert "deleted and created again" in deploy.told
@@ -361,19 +381,12 @@ def test_who_may_not_look_at_storage_classes_is_trusted(ctl: Kubectl, cluster: C
 
 
 def test_a_cluster_that_cannot_be_reached_is_known_before_anything_is_built(
-    ctl: Kubectl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ctl: Kubectl, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    text = Path(ctl_config(monkeypatch)).read_text()
-    (tmp_path / "kubeconfig").write_text(text.replace("http://127.0.0.1:", "http://127.0.0.1:1/"))
+    (tmp_path / "kubeconfig").write_text(cluster.kubeconfig.read_text().replace(cluster.url, "http://127.0.0.1:1"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with pytest.raises(PreflightError, match="cannot be reached"):
         preflight(ctl, service())
-
-
-def ctl_config(monkeypatch: pytest.MonkeyPatch) -> str:
-    import os
-
-    return os.environ["KUBECONFIG"]
 
 
 def test_credentials_that_the_cluster_does_not_take_are_named(ctl: Kubectl, cluster: Cluster) -> None:
@@ -383,9 +396,7 @@ def test_credentials_that_the_cluster_does_not_take_are_named(ctl: Kubectl, clus
 
 
 def test_an_archived_service_is_woken_by_a_deployment(deploy: Deployer, cluster: Cluster) -> None:
-    from octopod.hspec.cluster import archive
-
-    deploy(deployment(replicas=2))
+    deploy.has(deployment(replicas=2))
     archive(deploy.ctl, "shop", deploy.talk)
     assert cluster.names("Pod", "store") == []
     deploy(deployment(replicas=2))

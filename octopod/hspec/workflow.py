@@ -149,8 +149,12 @@ def save_logs(job: Job) -> None:
 
 def find_address(job: Job) -> None:
     service = job.service
-    if not service.external or not service.ports or service.load_balancer:
-        raise Skipped("only for services inside the cluster" if not service.external else "it has a host name")
+    if not service.ports:
+        raise Skipped("it has no ports")
+    if service.load_balancer:
+        raise Skipped(service.load_balancer.host)
+    if not service.external:
+        raise Skipped(f"inside the cluster {service.name}:{service.ports[0].number}")
     job.addresses = cluster.address(job.kubectl, job.app, service.name)
 
 
@@ -207,9 +211,10 @@ def work(jobs: Sequence[Job], first: Stage, stages: Sequence[Stage]) -> None:
 
     Nothing is built or deployed while one of the specs is known to be wrong: half an app helps nobody.
     """
+    for job in jobs[:1]:
+        job.talk.title(first.name)
     for job in jobs:
-        job.talk.title(job.file.path.name)
-        go_through(job, [first])
+        go_through(job, [first._replace(name=job.file.path.name)])
     if any(job.error for job in jobs):
         return
     refuse_twins(jobs)

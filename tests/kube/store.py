@@ -72,8 +72,6 @@ class Store:
         self._name(kind, item)
         metadata = item["metadata"]
         namespace = metadata.get("namespace", "")
-        if self.find(kind, namespace, metadata["name"]):
-            raise errors.already_exists(kind, metadata["name"])
         self._check_namespace(kind, namespace, metadata["name"])
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         metadata.pop("deletionTimestamp", None)
@@ -84,6 +82,8 @@ class Store:
         defaults.complete(kind, item)
         rules.check(kind, item, None)
         self._check_account(kind, item)
+        if self.find(kind, namespace, metadata["name"]):  # after the checks: what is invalid is told to be that
+            raise errors.already_exists(kind, metadata["name"])
         return item if dry else self._write(kind, None, item)
 
     def _name(self, kind: Kind, item: Object) -> None:

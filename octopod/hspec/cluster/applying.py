@@ -38,14 +38,14 @@ def apply(
     stale = _stale(there, wanted)
     remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
     work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
-    live = {key(item): item for item in kubectl.live(wanted)} if wanted else {}
+    live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
     for item in wanted:
         work.apply(item, live.get(key(item)))
     remove(kubectl, [item for item in stale if item["kind"] not in AT_ONCE], talk)
     _tell_of_unknown(there, talk)
-    _warn_of_claims(kubectl, service, context, talk)
+    _warn_of_claims(service, context, there, talk)
 
 
 def ensure_namespace(kubectl: Kubectl, talk: Talk) -> None:
@@ -84,6 +84,14 @@ def remembering(item: Object, wanted: list[Object], there: Inventory) -> Object:
     return item | {"metadata": item["metadata"] | {"annotations": annotations}}
 
 
+def _live(kubectl: Kubectl, wanted: list[Object], there: Inventory) -> dict[tuple[str, str], Object]:
+    """The objects as they are now; those without our labels, too, which only their names tell."""
+    served = {(item["apiVersion"], item["kind"]) for item in wanted}
+    known = {key(item): item for item in there.items if (item["apiVersion"], item["kind"]) in served}
+    others = [item for item in wanted if key(item) not in known]
+    return known | {key(item): item for item in (kubectl.live(others) if others else [])}
+
+
 def _stale(there: Inventory, wanted: list[Object]) -> list[Object]:
     """What the service has and should not, of whatever environment: its names do not tell environments apart."""
     keys = set(map(key, wanted))
@@ -102,12 +110,11 @@ def _tell_of_unknown(there: Inventory, talk: Talk) -> None:
         talk.warn(f"The cluster does not let us look for {kinds}: what an earlier deployment left of them stays.")
 
 
-def _warn_of_claims(kubectl: Kubectl, service: Service, context: Context, talk: Talk) -> None:
-    found = volumes.claims(kubectl, names.selector_of(context.app, service.name))
+def _warn_of_claims(service: Service, context: Context, there: Inventory, talk: Talk) -> None:
     workload = names.resource_name(context.app, service.name)
-    for sentence in volumes.ignored_changes(service, workload, found):
+    for sentence in volumes.ignored_changes(service, workload, there.claims):
         talk.warn(sentence)
-    if left := volumes.unused(service, workload, found):
+    if left := volumes.unused(service, workload, there.claims):
         talk.warn(volumes.retained(left))
 
 

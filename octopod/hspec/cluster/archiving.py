@@ -5,7 +5,7 @@ from typing import Any
 from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
-from . import inventory, undeploying, volumes
+from . import inventory, undeploying
 from .changes import ARCHIVED
 from .inventory import annotation
 from .kubectl import Kubectl, Object, Refusal, title
@@ -61,10 +61,10 @@ def _restoring(workload: Object) -> Object | None:
 
 def remove(kubectl: Kubectl, app: str, talk: Talk) -> None:
     """Undeploy an app and delete its volumes. Returns when nothing is left; else raises ApplyError that names it."""
-    undeploying.clear(kubectl, app, None, talk)
-    claims = volumes.claims(kubectl, names.selector_of(app))
-    kubectl.delete(claims)
-    for claim in claims:
+    found = inventory.take(kubectl, names.selector_of(app))
+    undeploying.clear(kubectl, app, found, talk)
+    kubectl.delete(found.claims)
+    for claim in found.claims:
         talk.say(f"{title(claim)}: deleted, with its data")
     left = remaining(kubectl, app)
     if left:
@@ -74,5 +74,5 @@ def remove(kubectl: Kubectl, app: str, talk: Talk) -> None:
 def remaining(kubectl: Kubectl, app: str) -> list[Object]:
     """What there is of an app; pods and volumes, too."""
     selector = names.selector_of(app)
-    found = inventory.take(kubectl, selector).items + kubectl.get("pods,persistentvolumeclaims", "--selector", selector)
-    return undeploying.without_shared(kubectl, app, found)
+    found, pods = inventory.take(kubectl, selector), kubectl.get("pods", "--selector", selector)
+    return undeploying.without_shared(kubectl, app, found.items) + found.claims + pods

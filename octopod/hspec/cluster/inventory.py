@@ -9,21 +9,23 @@ from ..errors import ClusterError
 from .kubectl import NO_SUCH_KIND, Kubectl, Object, resource
 
 # What every service may have. A service without the optional ones can be deployed by somebody who may not see them.
-USUAL = ("configmaps", "secrets", "services", "deployments.apps", "statefulsets.apps")
+CLAIMS = "persistentvolumeclaims"
+USUAL = ("configmaps", "secrets", "services", "deployments.apps", "statefulsets.apps", CLAIMS)
 OPTIONAL = (
     "horizontalpodautoscalers.autoscaling", "networkpolicies.networking.k8s.io", "ingresses.networking.k8s.io",
 )  # fmt: skip
 USUAL_KINDS = {
     "ConfigMap", "Secret", "Service", "Deployment", "StatefulSet", "HorizontalPodAutoscaler", "NetworkPolicy", "Ingress",
 }  # fmt: skip
+CLAIM = "PersistentVolumeClaim"
 WORKLOADS = ("Deployment", "StatefulSet")
-CLAIMS = "persistentvolumeclaims"
 
 
 class Inventory(NamedTuple):
-    """`unknown`: kinds that we are not allowed to look for."""
+    """What may be removed, apart from the claims; `unknown`: kinds that we are not allowed to look for."""
 
     items: list[Object]
+    claims: list[Object]
     unknown: list[str]
 
     @property
@@ -37,7 +39,8 @@ def take(kubectl: Kubectl, selector: str, more: Iterable[str] = ()) -> Inventory
     remembered = {kind for item in found if item["kind"] in WORKLOADS for kind in applied_kinds(item)}
     for kind in sorted(remembered | set(more)):
         found += _of_kind(kubectl, selector, kind)
-    return Inventory([item for item in found if not is_controlled(item)], unknown)
+    claims = [item for item in found if item["kind"] == CLAIM]
+    return Inventory([item for item in found if item["kind"] != CLAIM and not is_controlled(item)], claims, unknown)
 
 
 def _usual(kubectl: Kubectl, selector: str) -> tuple[list[Object], list[str]]:

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from .. import names
 from ..errors import HspecError, LogsError
+from ..processes import Done
 from . import pods
 from .kubectl import Kubectl, Object, complaint, explained
 
@@ -27,8 +28,12 @@ def logs(
     with _fresh(file) as kept:
         for text in _earlier(kubectl, pod, container, lines):
             _write(text, kept, out)
-        for text in _lines(kubectl, pod, container, lines, follow):
-            _write(text, kept, out)
+        try:
+            for text in _lines(kubectl, pod, container, lines, follow):
+                _write(text, kept, out)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
 
 
 def replicas_of(kubectl: Kubectl, app: str, service_name: str) -> list[Object]:
@@ -96,17 +101,13 @@ def _lines(kubectl: Kubectl, pod: Object, container: str, lines: int, follow: bo
         try:
             yield from process.stdout
             told = process.stderr.read()
-        except KeyboardInterrupt:
-            return  # whoever follows has seen enough
         finally:
-            process.terminate()
+            process.terminate()  # whoever follows may have seen enough
     if process.returncode > 0:
         raise _no_logs(pod, container, told)
 
 
 def _no_logs(pod: Object, container: str, told: str) -> LogsError:
-    from ..processes import Done
-
     trouble = pods.trouble(pod)
     why = trouble.text if trouble else explained(Done(1, "", told))
     return LogsError(f"Container {container} of {pods.name(pod)} has no logs: {why}")

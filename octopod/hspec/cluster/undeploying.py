@@ -4,7 +4,7 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import WORKLOADS, label
+from .inventory import WORKLOADS, Inventory, label
 from .kubectl import Kubectl, Object, Refusal, title
 
 FIRST = ("HorizontalPodAutoscaler", *WORKLOADS)
@@ -15,16 +15,15 @@ def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -
 
     Raises ApplyError that says what is left. The claims that are kept are warned of.
     """
-    removed = clear(kubectl, app, service_name, talk)
-    kept = volumes.claims(kubectl, names.selector_of(app, service_name))
-    if kept:
-        talk.warn(volumes.retained(sorted(claim["metadata"]["name"] for claim in kept)))
+    found = inventory.take(kubectl, names.selector_of(app, service_name))
+    removed = clear(kubectl, app, found, talk)
+    if found.claims:
+        talk.warn(volumes.retained(sorted(claim["metadata"]["name"] for claim in found.claims)))
     return removed
 
 
-def clear(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -> list[str]:
-    """The same, without a word about claims."""
-    found = inventory.take(kubectl, names.selector_of(app, service_name))
+def clear(kubectl: Kubectl, app: str, found: Inventory, talk: Talk) -> list[str]:
+    """Remove what was found, but no claims."""
     doomed = in_order(without_shared(kubectl, app, found.items))
     if not doomed:
         talk.say("nothing to undeploy")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..errors import ClusterError, PreflightError, Problem
 from ..service import Service, Volume
-from .inventory import CLAIMS, annotation
+from .inventory import annotation
 from .kubectl import Kubectl, Object
 
 DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
@@ -52,10 +52,6 @@ def _problem(volume: Volume, classes: Classes) -> str:
     if not volume.storage_class and not classes.has_default:
         return f"Volume {volume.name} names no storageClass, and the cluster has no default one. {allowed}"
     return ""
-
-
-def claims(kubectl: Kubectl, selector: str) -> list[Object]:
-    return kubectl.get(CLAIMS, "--selector", selector)
 
 
 def volume_of(claim: Object, workload: str) -> str:

@@ -95,10 +95,10 @@ def find_builder() -> Builder:
     candidates = [_named(wanted)] if wanted else [Builder(kind, kind) for kind in DIALECTS]
     complaints = []
     for builder in candidates:
-        complaint = _complaint(builder)
-        if not complaint:
-            return builder
-        complaints.append(f"{builder.program}: {complaint}")
+        try:
+            return _working(builder)
+        except HspecError as error:
+            complaints.append(f"{builder.program}: {error}")
     raise PreflightError("There is no program that can build images here.\n" + "\n".join(complaints))
 
 
@@ -110,12 +110,12 @@ def _named(program: str) -> Builder:
     raise PreflightError(f"IMAGE_BUILDER is {program}; it must be docker, podman or buildah, or a path to one of them.")
 
 
-def _complaint(builder: Builder) -> str:
-    """Why a builder does not work; nothing when it does."""
+def _working(builder: Builder) -> Builder:
+    """The builder, if it works. Raises HspecError saying why it does not."""
     if not shutil.which(builder.program):
-        return "it is not installed."
-    try:
-        done = processes.run([builder.program, builder.dialect.alive], timeout=PATIENCE)
-    except HspecError as error:
-        return str(error)
-    return "" if done.ok else (done.err.strip() or done.complaint).splitlines()[-1]
+        raise HspecError("it is not installed.")
+    done = processes.run([builder.program, builder.dialect.alive], timeout=PATIENCE)
+    if not done.ok:
+        raise HspecError((done.err.strip() or done.complaint).splitlines()[-1])
+    is_podman = builder.kind == "docker" and "podman" in done.out.lower()  # it may go by docker's name
+    return builder._replace(kind="podman") if is_podman else builder

@@ -4,6 +4,8 @@
 """
 
 from .choosing import choose_profiles
+from .documenting import reference
 from .loading import load
+from .schema import json_schema, profile_schema
 
-__all__ = ["choose_profiles", "load"]
+__all__ = ["choose_profiles", "json_schema", "load", "profile_schema", "reference"]

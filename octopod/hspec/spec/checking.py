@@ -1,13 +1,14 @@
 """Values against the model: each as its field wants it, all that is wrong reported."""
 
+import re
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
-from .kinds import Boolean, Either, Group, Kind, ListOf, MapOf, Text, Whole
-from .nodes import Node, Path
+from .kinds import Boolean, Either, Group, Kind, ListOf, MapOf, Text, Whole, walk
+from .model import SPEC
+from .nodes import Node, Path, write_path
 from .report import Report, quoted, shown
-
-TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 
 def check(node: Node, kind: Kind, path: Path, report: Report) -> Any:
@@ -36,17 +37,14 @@ def _text(node: Node, kind: Text, path: Path, report: Report) -> str | None:
 
 def _whole(node: Node, kind: Whole, path: Path, report: Report) -> int | None:
     text = node.text if node.is_scalar else ""
-    if text.isascii() and text.isdigit() and len(text) <= 10 and kind.least <= int(text) <= kind.most:
+    if re.fullmatch(kind.pattern, text) and kind.least <= int(text) <= kind.most:
         return int(text)
     return _refuse(node, kind, path, report)
 
 
 def _boolean(node: Node, kind: Boolean, path: Path, report: Report) -> bool | None:
-    word = node.text.lower() if node.is_scalar and node.text in _SPELLINGS else ""
-    return word in TRUE if word else _refuse(node, kind, path, report)
-
-
-_SPELLINGS = {spelling for word in TRUE + FALSE for spelling in (word, word.capitalize(), word.upper())}
+    word = node.text if node.is_scalar else ""
+    return word in kind.true if word in kind.true + kind.false else _refuse(node, kind, path, report)
 
 
 def _group(node: Node, kind: Group, path: Path, report: Report) -> dict[str, Any] | None:
@@ -59,6 +57,8 @@ def _group(node: Node, kind: Group, path: Path, report: Report) -> dict[str, Any
         if is_absent(child, field.kind):
             if field.is_required:
                 report.error((*path, field.name), f"This is required, and missing. {field.help}")
+            elif child and isinstance(field.kind, Group):
+                report.warn((*path, field.name), "Nothing is written here, and it is ignored; `{}` would not be.")
             continue
         values[field.name] = check(child, field.kind, (*path, field.name), report)
     return values
@@ -80,8 +80,16 @@ def _warn_of_unknown(node: Node, kind: Group, path: Path, report: Report) -> Non
 def nearest(name: str, kind: Group) -> str:
     """A hint at the field that may have been meant, or nothing."""
     known = {field.lower(): field for field in kind.by_name}
-    found = get_close_matches(name.lower()[:100], known, 1)
-    return f" Did you mean `{known[found[0]]}`?" if found else ""
+    if found := get_close_matches(name.lower()[:100], known, 1):
+        return f" Did you mean `{known[found[0]]}`?"
+    return f" There is `{_everywhere()[name]}`." if name in _everywhere() else ""
+
+
+@cache
+def _everywhere() -> dict[str, str]:
+    """All fields by their names; of those with one name the one closest to the root."""
+    paths = sorted((write_path(path) for path, _ in walk(SPEC)), key=lambda path: (path.count("."), path))
+    return {path.rpartition(".")[2]: path for path in reversed(paths)}
 
 
 def _list(node: Node, kind: ListOf, path: Path, report: Report) -> list[Any] | None:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from .nodes import Path
+from .patterns import DATA_KEY
 from .report import quoted
 from .rules import Draft
 from .values import prop_of
@@ -58,7 +59,7 @@ def _check_file(draft: Draft, path: Path, prop: Any) -> int:
 
 
 def _check_variable(draft: Draft, path: Path, name: str) -> None:
-    if not VARIABLE.fullmatch(name):
+    if DATA_KEY.regex.fullmatch(name) and not VARIABLE.fullmatch(name):
         message = f"{quoted(name)} cannot be the name of an environment variable: it must be {ALLOWED}."
         draft.report.error(path, message)
 

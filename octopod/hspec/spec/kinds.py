@@ -1,10 +1,14 @@
 """What a field can hold. The model is made of these; checking, schemas and the reference read them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+
+def _spelled(*words: str) -> tuple[str, ...]:
+    return tuple(spelling for word in words for spelling in (word, word.capitalize(), word.upper()))
 
 
 @dataclass(frozen=True)
@@ -14,13 +18,14 @@ class Text:
     allowed: str  # ends the sentence "It must be …"
     pattern: str = ""
     longest: int = 0  # characters; 0: any number
+    most: int = 0  # where it may be a bare number; 0: any
     may_be_blank: bool = False  # otherwise blank is the same as absent
     is_secret: bool = False  # never shown
     complaint: Callable[[str], str] | None = None  # says what is wrong beyond the pattern, or ""
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
-        return re.compile(self.pattern or "(?s:.*)")
+        return re.compile(self.pattern or r"[\s\S]*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Whole:
 
     least: int
     most: int
+    pattern: str = "0|[1-9][0-9]{0,9}"
 
     @property
     def allowed(self) -> str:
@@ -42,6 +48,8 @@ class Boolean:
     """True or false, in the words of YAML."""
 
     allowed: str = "true or false"
+    true: tuple[str, ...] = _spelled("true", "yes", "on")
+    false: tuple[str, ...] = _spelled("false", "no", "off")
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Group:
 
     fields: tuple["Field", ...]
     allowed: str = "a mapping"
+    is_closed: bool = False  # whether other keys are an error
 
     @cached_property
     def by_name(self) -> dict[str, "Field"]:
@@ -103,3 +112,16 @@ class Field:
     since: str = "0.5"  # version of hspec
     is_overridable: bool = False  # a profile may say otherwise
     example: Any = None
+
+
+def walk(kind: Kind, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Field]]:
+    """All fields below a kind, each with the names that lead to it; what is in a list has `[]` behind its list's."""
+    if isinstance(kind, Either):
+        for chosen in (kind.mapping, kind.list):
+            yield from walk(chosen, path) if chosen else ()
+    elif isinstance(kind, ListOf):
+        yield from walk(kind.item, (*path[:-1], f"{path[-1]}[]"))
+    elif isinstance(kind, Group):
+        for field in kind.fields:
+            yield (*path, field.name), field
+            yield from walk(field.kind, (*path, field.name))

@@ -23,10 +23,15 @@ RULES = (
 )  # fmt: skip
 
 
+TARGET = {"registry", "tag"}
+
+
 def load(
     path: Path, *, profile: Path | None = None, overrides: Mapping[str, Any] | None = None, root: Path | None = None
 ) -> Service:
     """The service a spec describes, merged with a profile, then with overrides, which are plain data.
+
+    Overrides may say what a profile may, and where the image goes: `image.registry` and `image.tag`.
 
     With a root, no file may lie outside of it. Raises SpecError, InvalidSpec or ProfileError, with all that is wrong.
     """
@@ -42,10 +47,18 @@ def load(
         merged = _merge(merged, chosen.patch, problems)
     if overrides:
         report = Report(lift(overrides), path)
-        check_overridable(report.root, report)
+        check_overridable(_without_target(report.root), report)
         problems += report.problems
         merged = _merge(merged, report.root, problems)
     return _checked(merged, path, files, chosen, problems)
+
+
+def _without_target(patch: Node) -> Node:
+    """The patch without what it says of the place of the image."""
+    image = patch.value.get("image")
+    if image is None or not image.is_mapping or set(image.value) - TARGET:
+        return patch
+    return Node({key: value for key, value in patch.value.items() if key != "image"}, place=patch.place)
 
 
 def _confine(path: Path, files: Files, failure: type[SpecError] | type[ProfileError]) -> None:
@@ -76,12 +89,16 @@ def _checked(merged: Node, path: Path, files: Files, profile: Profile | None, pr
         profile=absolute(profile.file) if profile else None,
         environment=profile.environment if profile else None,
         source=plain(merged),
-        warnings=tuple(report.warnings),
+        warnings=tuple(_sorted(report.warnings)),
     )
 
 
 def _failure(problems: list[Problem], profile: Profile | None) -> InvalidSpec | ProfileError:
     """Of the profile, if all that is wrong is in it."""
-    problems = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))
+    problems = _sorted(problems)
     is_profiles = profile is not None and all(problem.file == str(profile.file) for problem in problems)
     return ProfileError(*problems) if is_profiles else InvalidSpec(*problems)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line))

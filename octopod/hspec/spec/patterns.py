@@ -28,21 +28,22 @@ ENVIRONMENT = Text("2 to 30 letters, digits and `-`, beginning and ending with a
 PORT = Text(
     "a number from 1 to 65535, with /tcp, /udp, /http or /https behind it where it is not TCP",
     f"{NUMBER_OF_PORT}(/{PROTOCOL})?",
+    most=65535,
 )
 HTTP_PATH = Text("the path of a URL", r"[^\u0000-\u0020\u007f]*", may_be_blank=True)
 CONTEXT_PATH = Text("the path of a URL, beginning with /", r"/[^\u0000-\u0020\u007f{};\"'\\]*")
 
-REGISTRY = Text("host[:port][/path], with no https:// before it and no / behind it", rf"{HOST}(/{COMPONENT})*")
+REGISTRY = Text("`host[:port][/path]`, with no https:// before it and no / behind it", rf"{HOST}(/{COMPONENT})*")
 IMAGE_NAME = Text(
     "a repository in lower case, such as team/web; registry and tag have fields of their own", REPOSITORY, 255
 )
 IMAGE_TAG = Text("at most 128 letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`", TAG)
-IMAGE = Text("[registry/]name[:tag], the name in lower case", rf"({HOST}/)?{REPOSITORY}(:{TAG})?(@{DIGEST})?", 512)
+IMAGE = Text("`[registry/]name[:tag]`, the name in lower case", rf"({HOST}/)?{REPOSITORY}(:{TAG})?(@{DIGEST})?", 512)
 
 FILE = Text("the path of a file", rf"{NOT_CONTROL}+", 4096)
 DIRECTORY = Text("the path of a directory", rf"{NOT_CONTROL}+", 4096)
 PATH = Text("a path", rf"{NOT_CONTROL}+", 4096)
-MOUNT = Text("an absolute path in the container, without `:`", r"/[^\u0000-\u001f\u007f:]*", 4096)
+MOUNT = Text("an absolute path in the container, without `:`", r"/[^\u0000-\u001f\u007f:]+", 4096)
 FILE_NAME = Text("letters, digits, `-`, `_` and `.`, beginning with a letter or digit",
                  "[a-zA-Z0-9][-_.a-zA-Z0-9]*", 128)  # fmt: skip
 
@@ -82,7 +83,7 @@ def _wrong_size(text: str) -> str:
 
 
 def _range(least: str) -> Text:
-    allowed = f"<max> or <min>-<max>, each {_QUANTITY_WORDS}; the maximum more than {least}"
+    allowed = f"`<max>` or `<min>-<max>`, each {_QUANTITY_WORDS}; the maximum more than {least}"
     return Text(allowed, f"{QUANTITY}(-{QUANTITY})?", 128, complaint=partial(_wrong_range, least=least))
 
 

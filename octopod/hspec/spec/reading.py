@@ -1,5 +1,6 @@
 """YAML to a tree of nodes. Refuses what is ambiguous, too large, or no YAML, each with its line."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +23,9 @@ def read(path: Path, failure: type[HspecError] = SpecError) -> Node:
 
 def read_text(path: Path, failure: type[HspecError] = SpecError) -> str:
     """The text of a small file. Raises `failure`."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise failure(Problem("There is no such file.", file=str(path)))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise failure(Problem("This is no file.", file=str(path)))
     try:
         with path.open("rb") as file:
@@ -127,7 +128,7 @@ class _Composer:
 
     def _check_tag(self, tag: str | None, line: int) -> None:
         if tag and tag != "!" and tag not in TAGS:
-            self.problem(f"The tag {tag} is not supported.", line)
+            self.problem("A tag is not supported here; a text that begins with ! needs quotes.", line)
 
     def _scalar(self, event: Any, line: int) -> None:
         self._check_tag(event.tag, line)
@@ -158,7 +159,9 @@ class _Composer:
 
     def _alias(self, anchor: str, line: int) -> None:
         if anchor not in self.anchors:
-            raise _Refused(f"The alias *{anchor} stands for nothing that ends before it.", line)
+            raise _Refused(
+                "An alias stands for nothing that ends before it; a text that begins with * needs quotes.", line
+            )
         node, size = self.anchors[anchor]
         self._count(size, line)
         self._add(Node(node.value, node.text, Place(self.file, line)), None, size)

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from ..names import agent_name
 from ..service import Port
 from .files import Files
 from .model import VERSIONS
 from .nodes import Path
 from .report import Report, quoted
 from .values import port_of, ports_of
+
+LONGEST_LABEL = 63
 
 
 class Draft(NamedTuple):
@@ -40,8 +43,19 @@ def check_names(draft: Draft) -> None:
     if name and file not in [f"{name}{ending}" for ending in (".hspec", ".hspec.yaml", ".hspec.yml")]:
         report.warn(("name",), f"The file is called {file}; for this service it should be {name}.hspec.")
     for index, agent in enumerate(data.get("agents") or []):
-        if agent and name and agent.get("name") == name:
-            report.error(("agents", index, "name"), "The agent has the name of the service; two containers cannot.")
+        if agent and name and agent.get("name"):
+            _check_agent_name(draft, index, name, agent)
+
+
+def _check_agent_name(draft: Draft, index: int, service: str, agent: dict[str, Any]) -> None:
+    path = ("agents", index, "name")
+    if agent["name"] == service:
+        draft.report.error(path, "The agent has the name of the service; two containers cannot.")
+    for field, ending in (("props", "-configmap"), ("secrets", "-secret")):
+        volume = agent_name(service, agent["name"]) + ending
+        if agent.get(field) and agent.get(f"{field}VolumePath") and len(volume) > LONGEST_LABEL:
+            too_many = len(volume) - LONGEST_LABEL
+            draft.report.error(path, f"{volume} is {too_many} characters too long for a volume of Kubernetes.")
 
 
 def check_replicas(draft: Draft) -> None:
@@ -139,12 +153,18 @@ def _is_exposed(draft: Draft, port: Port) -> bool:
 
 def check_load_balancer(draft: Draft) -> None:
     balancer = draft.data.get("loadBalancer")
-    if not balancer:
+    if balancer is None:
         return
     if not draft.data.get("external"):
         draft.report.error(("loadBalancer",), "This is only allowed with `external: true`.")
     if balancer.get("provider") == "istio" and not balancer.get("labels"):
         draft.report.error(("loadBalancer", "labels"), "This is required where the provider is istio.")
+    if balancer.get("host") == "*" and balancer.get("provider") in ("nginx", "traefik"):
+        draft.report.error(("loadBalancer", "host"), '"*" is not allowed: only istio takes any host.')
+    _check_mapping(draft, balancer)
+
+
+def _check_mapping(draft: Draft, balancer: dict[str, Any]) -> None:
     seen: set[str] = set()
     for index, mapping in enumerate(balancer.get("mapping") or []):
         path = ("loadBalancer", "mapping", index)
