@@ -1,6 +1,7 @@
 """Manifests, applied by the real kubectl: created, patched, replaced, made anew, or left alone."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,24 @@ def test_a_conflict_that_stays_is_settled_by_a_new_object(deploy: Deployer, clus
     deploy.has(deployment())
     cluster.fail("PATCH", "*/deployments/*", 409)
     assert [line.split()[0] for line in deploy(deployment("web:2"))] == ["PATCH", "PATCH", "DELETE", "POST"]
+
+
+def test_what_is_still_being_deleted_is_waited_for(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(config_map())
+    cluster.patch("ConfigMap", "shop-web", {"metadata": {"finalizers": ["test/hold"]}}, "store")
+    cluster.delete("ConfigMap", "shop-web", "store")
+    release = threading.Thread(target=_release, args=(cluster,))
+    release.start()
+    deploy(config_map(MODE="new"))
+    release.join()
+    assert deploy.live("ConfigMap")["data"] == {"MODE": "new"}
+
+
+def _release(cluster: Cluster) -> None:
+    """As soon as somebody else wants it gone, too."""
+    cluster.wait_for(lambda: [one for one in cluster.requests if one.method == "DELETE"])
+    item = cluster.get("ConfigMap", "shop-web", "store")
+    cluster.put(item | {"metadata": item["metadata"] | {"finalizers": []}})
 
 
 def test_creating_is_never_said_to_have_worked_when_it_has_not(deploy: Deployer, cluster: Cluster) -> None:

@@ -26,6 +26,14 @@ STRANGER = re.compile(r"Unauthorized|must be logged in", re.IGNORECASE)
 NO_SUCH_KIND = re.compile(r"doesn't have a resource type|no matches for kind|could not find the requested resource")
 
 
+class Forbidden(ClusterError):
+    """A question that we may not ask: nothing is known, and asking again does not help."""
+
+
+class UnknownKind(ClusterError):
+    """A question about a kind that the cluster does not serve: there is nothing of it."""
+
+
 class Refusal(ApplyError):
     """A change that was not made. `reason` is the API's: Invalid, Conflict, Forbidden …; empty when it gave none."""
 
@@ -58,7 +66,7 @@ class Kubectl:
         """What kubectl answers to a question. Raises ClusterError, beginning with `what`: nothing is known then."""
         done = self.run(*arguments, stdin=stdin)
         if not done.ok:
-            raise ClusterError(f"{what}: {explained(done)}")
+            raise kind_of_error(done)(f"{what}: {explained(done)}")
         return done.out
 
     def do(self, what: str, *arguments: str, stdin: str = "", patience: float = PATIENCE) -> str:
@@ -162,6 +170,13 @@ def reason(done: Done) -> str:
     if re.search(r"^The .+ is invalid", done.complaint, re.MULTILINE):
         return "Invalid"
     return "Unauthorized" if STRANGER.search(done.complaint) else ""
+
+
+def kind_of_error(done: Done) -> type[ClusterError]:
+    """What an unanswered question is told as."""
+    if reason(done) == "Forbidden":
+        return Forbidden
+    return UnknownKind if NO_SUCH_KIND.search(done.complaint) else ClusterError
 
 
 def explained(done: Done) -> str:
