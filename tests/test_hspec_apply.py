@@ -234,6 +234,7 @@ FOREIGN: dict[str, tuple[Manifest, Manifest]] = {
 def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deployer, cluster: Cluster) -> None:
     theirs, ours = FOREIGN[owner]
     cluster.put(theirs.data, "store")
+    cluster.put(autoscaler().data, "store")
     with pytest.raises(ApplyError, match="belongs to"):
         deploy(deployment(), ours)
     assert writes(cluster) == []
@@ -405,6 +406,20 @@ def test_a_cluster_that_cannot_be_reached_is_known_before_anything_is_built(
     (tmp_path / "kubeconfig").write_text(cluster.kubeconfig.read_text().replace(cluster.url, "http://127.0.0.1:1"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with pytest.raises(PreflightError, match="cannot be reached"):
+        preflight(ctl, service())
+
+
+def test_a_kubectl_that_knows_no_cluster_is_told_to_be_that(
+    ctl: Kubectl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
+    with pytest.raises(PreflightError, match="there is no kubeconfig, or it has no current context"):
+        preflight(ctl, service())
+
+
+def test_a_missing_kubectl_is_told_to_be_that(ctl: Kubectl) -> None:
+    ctl.program = "/nowhere/kubectl"
+    with pytest.raises(PreflightError, match="/nowhere/kubectl cannot be started"):
         preflight(ctl, service())
 
 

@@ -36,11 +36,11 @@ def apply(
     there = inventory.take(kubectl, selector, inventory.unusual(wanted))
     wanted = [remembering(item, wanted, there) for item in wanted]
     stale = _stale(there, wanted)
-    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
     work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
+    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
     for item in wanted:
         work.apply(item, live.get(key(item)))
     remove(kubectl, [item for item in stale if item["kind"] not in AT_ONCE], talk)

@@ -158,7 +158,7 @@ def title(item: Object) -> str:
 def complaint(done: Done) -> str:
     """What it complained about, without the decoration."""
     lines = done.complaint.splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith(("Warning:", "E0", "E1", "I0", "I1"))]
+    said = [line for line in lines if line.strip() and not re.match(r"Warning:|[EIW]\d{4} ", line)]
     text = "\n".join(said or lines)
     return re.sub(r'^error: |Error from server( \(\w+\))?: |error when \w+ "STDIN": ', "", text, flags=re.MULTILINE)
 
@@ -186,6 +186,8 @@ def explained(done: Done) -> str:
         return "the cluster does not accept the credentials of the kubeconfig. Log in again, or choose another context."
     if why == "Forbidden":
         return f"the cluster does not allow it. {text}"
+    if not why and "localhost:8080" in text:
+        return "kubectl knows no cluster: there is no kubeconfig, or it has no current context."
     if not why and SILENT.search(text):
         return f"the cluster cannot be reached. {text}"
     if NO_SUCH_KIND.search(text):
