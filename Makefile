@@ -43,6 +43,7 @@ docs:
 	@tools/setup test
 	$(PYTHON) tools/write-settings-doc
 	$(PYTHON) tools/write-chart-doc
+	$(PYTHON) tools/write-hspec-doc
 
 # As root. Not part of the tests: it installs Debian packages and downloads a Debian.
 image-test:

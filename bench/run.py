@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import hspec
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
 PARALLEL = 8
@@ -321,6 +323,8 @@ def main() -> None:
             lambda: push(base / "list", "a list of 2,000", "/ws", 2000),
             lambda: push(base / "page", "one deployment", "/ws?deployment=orange", 0),
             lambda: memory(base / "memory", actions),
+            lambda: hspec.manifests(base / "hspec"),
+            hspec.help_text,
         ]
         for measure in measurements:
             results.append(measure())

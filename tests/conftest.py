@@ -19,7 +19,7 @@ import pytest
 import requests
 
 # Their fixtures, and a look at every visitor after a test.
-pytest_plugins = ["chromium", "kube.fixtures", "helm_fixtures"]
+pytest_plugins = ["chromium", "kube.fixtures", "helm_fixtures", "hspec_images_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE = ROOT / "tests/suite"

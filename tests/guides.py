@@ -30,9 +30,13 @@ class Guide:
         self.links: list[tuple[str, str]] = LINK.findall(self.text)
 
     def run(
-        self, environment: dict[str, str], directory: Path, patience: float, after: Callable[[], None] = lambda: None
-    ) -> None:
-        """Run the blocks, and `after` each what the world does meanwhile. Fails when one does not do what it says."""
+        self, environment: dict[str, str], directory: Path, patience: float, after: Callable[[], None] = lambda: None,
+        both: bool = False,
+    ) -> None:  # fmt: skip
+        """Run the blocks, and `after` each what the world does meanwhile. Fails when one does not do what it says.
+
+        `both`: what they print on stderr counts as well.
+        """
         complaints = directory / ".stderr"
         script = "".join(f"{{\n{code}}} </dev/null\necho '{MARK}'\nread -r\n" for code, _ in self.blocks)
         command = ["bash", "-euo", "pipefail", "-c", script]
@@ -40,7 +44,7 @@ class Guide:
             complaints.open("w") as stderr,
             subprocess.Popen(
                 command, env=environment, cwd=directory, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if both else stderr,
             ) as shell,
         ):  # fmt: skip
             alarm = threading.Timer(patience, shell.kill)

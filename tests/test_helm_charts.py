@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from helming import CHARTS, basic
 from lib import contents
-from lib.output import Failure
+from shared.output import Failure
 
 PASSWORD = "open sesame"
 
@@ -495,7 +495,8 @@ def test_check_fetches_nothing(suite, repository):
 
 
 def test_silent_cluster_is_asked_once_and_within_the_limit(tmp_path, monkeypatch):
-    from lib import helm, kube, processes, settings
+    from lib import helm, kube, settings
+    from shared import processes
 
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexec sleep 60\n")

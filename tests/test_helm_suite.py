@@ -142,11 +142,11 @@ def test_suite_is_complete_and_every_script_says_what_it_does():
 
 def test_settings_and_keys_are_documented():
     chapter = (ROOT / "scripts/README.md").read_text().partition("## The suite `helm`")[2]
-    read = "".join((SCRIPTS / f"lib/{name}.py").read_text() for name in ("settings",))
-    names = set(re.findall(r'environ[.\[(get]*"([A-Z_]+)"|_(?:flag|seconds)\(environ, "([A-Z_]+)"', read))
-    settings = {one or other for one, other in names}
-    assert {"HELM_BIN", "DEFAULTS", "CHECK_IMAGES", "HELM_TIMEOUT", "INGRESS_HOST_KEY"} <= settings
+    read = (SCRIPTS / "lib/settings.py").read_text()
+    settings = set(re.findall(r'environ(?:\.get\(|\[|, )"([A-Z_]+)"', read))
+    assert {"HELM_BIN", "CHECK_IMAGES", "HELM_TIMEOUT", "INGRESS_HOST_KEY", "CHARTS_DIR"} <= settings
     for name in settings | {
+        "DEFAULTS",
         "chart_repo_url",
         "chart_repo_user",
         "chart_repo_pass",
@@ -208,7 +208,8 @@ def test_bad_argument_is_refused(offline, arguments, said):
 
 def test_script_finds_the_python_that_has_yaml(offline, tmp_path):
     """Where the system's Python has no PyYAML, the one that `make run` has prepared has."""
-    shutil.copytree(SCRIPTS, tmp_path / "scripts/helm")
+    for suite in ("helm", "shared"):
+        shutil.copytree(SCRIPTS.parent / suite, tmp_path / "scripts" / suite)
     script = tmp_path / "scripts/helm/deployment_config_keys"
     without_yaml = [sys.executable, "-S", str(script)]
     done = subprocess.run(without_yaml, env=offline.env, capture_output=True, text=True)

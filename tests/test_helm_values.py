@@ -8,8 +8,8 @@ from helming import CHARTS
 from hypothesis import given
 from hypothesis import strategies as st
 from lib import configuration, contents, values
-from lib.output import SECRET_KEY
 from lib.values import Refused
+from shared.output import SECRET_KEY
 
 DEFAULTS = {
     "replicas": 2,
@@ -254,7 +254,8 @@ def test_hard_strings_reach_the_chart(offline):
 
 def rendered(suite, app):
     """The values as a template sees them."""
-    from lib import arguments, charts, documents, helm, settings
+    from lib import charts, documents, helm, settings
+    from shared import arguments
 
     request = arguments.parse(suite.command("config_check", "types", app=app)[1:])
     found = settings.load(suite.env)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from lib import addresses, scalable, workloads
-from lib.output import Failure
+from shared.output import Failure
 
 
 def item(kind, spec=None, status=None, generation=2, **metadata):

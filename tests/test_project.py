@@ -165,6 +165,52 @@ def test_migrations_know_the_types_of_columns_only():
     assert all(ours(path) <= {"db"} for path in paths)
 
 
+# Of octopod/hspec, which knows nothing of the above: modules and packages, the lowest first, with what they may import.
+HSPEC_MAY_IMPORT = {
+    "__init__": "",
+    "errors": "",
+    "home": "",
+    "quantities": "",
+    "talk": "",
+    "service": "errors",
+    "names": "service",
+    "processes": "errors",
+    "spec": "errors names quantities service",
+    "images": "errors home processes service talk",
+    "manifests": "errors names quantities service spec",
+    "cluster": "errors manifests names processes quantities service talk",
+    "workflow": "cluster errors home images manifests names service spec talk",
+    "commands": "cluster errors home spec talk workflow",
+    "__main__": "commands errors",
+}
+HSPEC_PARTS = [
+    (path.relative_to(ROOT / "octopod/hspec").parts[0].removesuffix(".py"), path)
+    for path in sorted(ROOT.glob("octopod/hspec/**/*.py"))
+]
+
+
+def parts_imported(path: Path) -> set[str]:
+    """The modules and packages of octopod/hspec that a file imports; anything else of ours as it is."""
+    package = ("octopod", *path.relative_to(ROOT / "octopod").parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            whole = [*base, *(node.module or "").split(".")] if node.module else [*base]
+            found |= {".".join([*whole, alias.name]) for alias in node.names}
+    names = {name for name in found if name.startswith("octopod")}
+    return {name.split(".")[2] if name.startswith("octopod.hspec.") else name for name in names}
+
+
+@pytest.mark.parametrize(("part", "path"), HSPEC_PARTS, ids=[str(path.relative_to(ROOT)) for _, path in HSPEC_PARTS])
+def test_service_spec_engine_imports_downwards_and_nothing_of_the_server(part, path):
+    assert parts_imported(path) - {part} <= set(HSPEC_MAY_IMPORT[part].split())
+    above = list(HSPEC_MAY_IMPORT)[: list(HSPEC_MAY_IMPORT).index(part)]
+    assert set(HSPEC_MAY_IMPORT[part].split()) <= set(above)
+
+
 @pytest.mark.parametrize("library", KNOWN_TO)
 def test_library_is_known_to_its_modules_only(library):
     users = {name for name, path in MODULES.items() if library in {found.partition(".")[0] for found in imported(path)}}

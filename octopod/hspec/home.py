@@ -1,7 +1,10 @@
 """Where generated files and logs are: `~/.hyscale/hyscale/apps/<app>/<service>/…`, or below HYSCALE_HOME."""
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,3 +49,11 @@ class Workspace(NamedTuple):
         """Begin anew: nothing of an earlier deployment stays."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.make()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One deployment of a service at a time: whoever comes second waits. The kernel lets go when a process dies."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.directory.parent / f".{self.directory.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -20,7 +20,7 @@ class Talk:
         self.stream = stream or sys.stderr
         self.verbose = verbose
         self.warnings: list[str] = []  # all so far, for the summary
-        self._stage = ""
+        self._stage, self._is_headed = "", False
 
     @property
     def is_live(self) -> bool:
@@ -44,6 +44,7 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Something worth knowing, below the stage that is going on."""
+        self._head()
         for line in text.splitlines():
             self._print(f"      {line}")
 
@@ -60,7 +61,14 @@ class Talk:
             self.stream.write(self._paint(f"  …   {self._stage}: {text}"[:room], "2"))
             self.stream.flush()
 
+    def _head(self) -> None:
+        """Name the stage before the first thing that is said in it."""
+        if self._stage and not self._is_headed:
+            self._is_headed = True
+            self._print(self._paint(f"  …   {self._stage}", "2"))
+
     def warn(self, text: str) -> None:
+        self._head()
         self.warnings.append(text)
         self._print(self._paint("  !   ", "33") + text)
 
@@ -71,7 +79,7 @@ class Talk:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """One line when it ends: what it was, how it ended, how long it took."""
-        self._stage, started = name, time.monotonic()
+        self._stage, self._is_headed, started = name, False, time.monotonic()
         self.progress("")
         try:
             yield

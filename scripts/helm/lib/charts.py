@@ -13,10 +13,12 @@ import urllib.parse
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import credentials, processes
-from lib.arguments import Request
-from lib.files import age, is_below, locked, write_privately
-from lib.output import Failure, complain
+from shared import processes
+from shared.arguments import Request
+from shared.files import age, is_below, locked, write_privately
+from shared.output import Failure, complain
+
+from lib import credentials
 from lib.registry import Denied, Missing, Registry, Silent
 from lib.settings import Settings
 

@@ -1,17 +1,18 @@
 """From what a form says to the values of a chart."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared import handed_out
+from shared.arguments import Request
+from shared.files import is_below
+from shared.output import Failure
+
 from lib import values
-from lib.arguments import Request
 from lib.contents import Contents, mapping
-from lib.files import is_below, write_privately
-from lib.output import Failure
 from lib.settings import Settings
 from lib.values import Pairs, Refused, Values
 
@@ -94,25 +95,14 @@ def overlay(below: Any, above: Any) -> Any:
     return below | {key: overlay(below.get(key), value) for key, value in above.items()}
 
 
-# What a user has taken away. A script is not told: it is just not passed. So what application_config has handed out is
-# remembered, and what does not come back is given to helm as null. Only the server passes the whole configuration:
-# nothing is taken away when somebody runs a script with a few values of their own.
-
-
-def remember(settings: Settings, request: Request, pairs: Pairs) -> None:
-    write_privately(_record(settings, request), json.dumps([key for key, _ in pairs]))
-
-
 def taken_away(configuration: Configuration, environ: Mapping[str, str] = os.environ) -> Values:
-    """Without a record, as after a move of the server, the chart as it is now says what there was to take away."""
+    """What a user has taken away of the defaults that were handed out: helm is to be given null for it.
+
+    Without a record, the chart as it is now says what there was to take away.
+    """
     request = configuration.request
-    if environ.get("OCTOPOD_DEPLOYMENT") != request.name:
+    if not handed_out.is_whole(request, environ):
         return {}
-    record = _record(configuration.settings, request)
-    handed_out = json.loads(record.read_text()) if record.exists() else [key for key, _ in configuration.defaults()]
-    return values.taken_away(handed_out, list(request.application))
-
-
-def _record(settings: Settings, request: Request) -> Path:
-    key = hashlib.sha256(repr(sorted(request.deployment)).encode()).hexdigest()[:24]
-    return settings.data / "defaults" / f"{key}.json"
+    record = handed_out.recall(configuration.settings.data, request)
+    keys = [key for key, _ in configuration.defaults()] if record is None else list(record)
+    return values.taken_away(keys, list(request.application))

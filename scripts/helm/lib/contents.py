@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import yaml
+from shared.files import is_below
+from shared.output import Failure
 
 from lib.documents import load
-from lib.files import is_below
-from lib.output import Failure
 from lib.values import Values, merge, with_strings
 
 MOST_BYTES = 50 << 20  # of a chart, unpacked; with its subcharts, in packages or not

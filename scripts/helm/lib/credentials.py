@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shared.output import hide
+
 from lib.images import DEFAULT_HOST, DOCKER_HUB
-from lib.output import hide
 
 
 class Login(NamedTuple):

@@ -1,10 +1,12 @@
 """Install or upgrade a release, so that it either works afterwards or is what it was before."""
 
+from shared.files import locked
+from shared.output import Failure, complain, say
+
 from lib import archiving, workloads
 from lib.deployment import WORKLOADS, Deployment
-from lib.files import locked
 from lib.kube import as_list, title
-from lib.output import Failure, complain, say
+from lib.settings import KNOWN_KEYS
 
 RECORDS = "secrets,configmaps"  # where helm keeps what it knows of releases
 LOG_LINES = 5
@@ -13,8 +15,8 @@ LOG_LINES = 5
 def deploy(deployment: Deployment) -> None:
     """Bring the deployment to what is asked for. Raises Failure, after it has been undone."""
     name = deployment.name
-    if deployment.request.unused_keys:
-        say(f"Not used by this suite: {', '.join(deployment.request.unused_keys)}.")
+    if unused := deployment.request.unused_keys(KNOWN_KEYS):
+        say(f"Not used by this suite: {', '.join(unused)}.")
     with locked(deployment.settings.data / "deployments" / name):
         chart, values = deployment.chart, deployment.values
         make_namespace(deployment)

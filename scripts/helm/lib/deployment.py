@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from lib import arguments, charts, configuration, contents, scalable, settings
+from shared import arguments
+from shared.output import Failure
+
+from lib import charts, configuration, contents, scalable, settings
 from lib.configuration import Configuration
 from lib.documents import load_objects
 from lib.helm import Helm, Release, capabilities
 from lib.kube import Kube, Object
-from lib.output import Failure
 from lib.owners import Owners
 from lib.values import Values
 

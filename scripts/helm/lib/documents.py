@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-
-from lib.output import Failure
+from shared.output import Failure
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

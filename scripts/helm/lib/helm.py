@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib import processes
+from shared import processes
+from shared.files import age, write_privately
+from shared.output import Failure, Unreachable
+from shared.processes import Done, no_answer
+
 from lib.documents import load_objects
-from lib.files import age, write_privately
 from lib.kube import Kube, Object
-from lib.output import Failure, Unreachable
-from lib.processes import Done, no_answer
 from lib.settings import Settings
 from lib.values import Values
 

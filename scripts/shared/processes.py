@@ -1,4 +1,4 @@
-"""Run helm and kubectl: argument lists only, never a shell, never a secret among the arguments."""
+"""Run helm, kubectl and others: argument lists only, never a shell, never a secret among the arguments."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lib.output import Failure, Unreachable
+from shared.output import Failure, Unreachable
 
 # Ours, and what would make helm talk or look elsewhere.
 NOT_PASSED_ON = {"HELM_USER", "HELM_PASS", "HELM_BIN", "HELM_DEBUG", "HELM_NAMESPACE", "DEFAULTS"}

@@ -1,11 +1,11 @@
 """The arguments of the contract (scripts/README.md)."""
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from lib.output import SECRET_KEY, Failure, hide
+from shared.output import SECRET_KEY, Failure, hide
 
-KNOWN_KEYS = ("chart_name", "chart_repo_pass", "chart_repo_url", "chart_repo_user", "chart_version", "values_file")
 FIELDS = {"--project-name": "project", "--base-domain": "base_domain", "--namespace": "namespace", "--name": "name"}
 
 
@@ -19,10 +19,9 @@ class Request(NamedTuple):
     application: tuple[tuple[str, str], ...] = ()
     deployment: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def unused_keys(self) -> list[str]:
-        """Keys of the deployment configuration that mean nothing here."""
-        return sorted({key for key, _ in self.deployment} - set(KNOWN_KEYS))
+    def unused_keys(self, known: Iterable[str]) -> list[str]:
+        """Keys of the deployment configuration that mean nothing to a suite that knows these."""
+        return sorted({key for key, _ in self.deployment} - set(known))
 
     def deployment_value(self, key: str) -> str:
         return next((value for name, value in self.deployment if name == key), "")

@@ -1,4 +1,4 @@
-"""Files of the suite's state."""
+"""Files of a suite's state."""
 
 import fcntl
 import os

@@ -1,0 +1,1 @@
+"""The load balancers: `ingress` for nginx and traefik, `istio`."""

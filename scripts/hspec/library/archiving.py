@@ -1,0 +1,53 @@
+"""Scale a deployment to nothing, and back to what it was."""
+
+import time
+
+from octopod.hspec.cluster.looking import pause
+from shared.files import locked
+from shared.output import Failure, say
+
+from library.deployment import Deployment
+from library.running import new_talk
+from octopod.hspec import cluster
+
+PATIENCE = 600  # seconds until all has to run again, unless DEPLOY_TIMEOUT says otherwise
+
+
+def archive(deployment: Deployment) -> None:
+    """Free what it uses; what it stores stays. Raises HspecError."""
+    with locked(deployment.home):
+        cluster.archive(deployment.kubectl, deployment.name, new_talk())
+        say(f"{deployment.name} is told to rest.")
+
+
+def is_there(deployment: Deployment) -> bool:
+    """Whether there is something to be restored, and nothing is missing."""
+    found = {status.name for status in cluster.statuses(deployment.kubectl, deployment.name)}
+    return bool(found) and found >= set(deployment.record.get("services", []))
+
+
+def restore(deployment: Deployment) -> None:
+    """Undo `archive`, and wait until all runs. Raises Failure, HspecError."""
+    with locked(deployment.home):
+        cluster.restore(deployment.kubectl, deployment.name, new_talk())
+        wait(deployment)
+        say(f"{deployment.name} runs again.")
+
+
+def wait(deployment: Deployment) -> None:
+    """Return when all services run; meanwhile it is said, whenever that changes, which do not and why."""
+    end, said = time.monotonic() + (deployment.settings.timeout or PATIENCE), ""
+    while unwell := troubles(deployment):
+        text = "\n".join(unwell)
+        if text != said:
+            say(text)
+        if time.monotonic() > end:
+            raise Failure(f"{deployment.name} does not run again yet. {unwell[0]}")
+        said = text
+        time.sleep(pause())
+
+
+def troubles(deployment: Deployment) -> list[str]:
+    found = cluster.statuses(deployment.kubectl, deployment.name)
+    resting = ("Running", "scaled to no replicas")
+    return [f"{one.name}: {one.message or one.status}" for one in found if not {one.status, one.message} & {*resting}]
