@@ -60,7 +60,6 @@ def generate(options: Namespace) -> int:
         print_data({"apiVersion": "v1", "kind": "List", "items": items}, "json")
     elif options.output == "yaml":
         for item in items:
-            print("---")
             print_data(item, "yaml")
     else:
         for job in made:
