@@ -77,7 +77,7 @@ def test_all_keys_that_are_there_twice_are_named_at_once():
     "a:\n" + "".join(" " * depth + "b:\n" for depth in range(1, 500)),
 ])  # fmt: skip
 def test_what_would_explode_is_refused(text):
-    with pytest.raises(SpecError, match="more than|deeper than"):
+    with pytest.raises(SpecError, match=r"more than|deeper than"):
         parse(text, "x")
 
 

@@ -564,7 +564,7 @@ def place(tmp_path_factory) -> Path:
 
 
 @given(specs())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_valid_spec_loads(place, spec):
     service = loaded(place, spec)
     assert service.name == spec["name"]
@@ -573,7 +573,7 @@ def test_any_valid_spec_loads(place, spec):
 
 
 @given(spoiled())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_spec_loads_or_is_refused_with_lines(place, spec):
     try:
         loaded(place, spec)
