@@ -138,7 +138,11 @@ def test_what_others_have_set_stays(deploy: Deployer, cluster: Cluster) -> None:
     assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "web:2"
 
 
+INSERTED = [{"name": "OTHER", "value": "theirs"}, {"name": "MODE", "value": "plain"}]
 EDITS: dict[str, Any] = {
+    "something put before": {
+        "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "x:1", "env": INSERTED}]}}}
+    },
     "an edited list": {"spec": {"template": {"spec": {"containers": [{"name": "other", "image": "x:1"}]}}}},
     "a removed field": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "x:1", "env": None}]}}}},
     "an annotation that was lost": {"metadata": {"annotations": {names.LAST_APPLIED: None}}},
