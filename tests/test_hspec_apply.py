@@ -116,6 +116,17 @@ def test_a_changed_secret_is_patched_too(deploy: Deployer) -> None:
     assert deploy(ALL[0], secret(KEY="other"), *ALL[2:]) == []
 
 
+def test_secrets_are_not_in_the_list_of_processes(deploy: Deployer, kubectl: Path, tmp_path: Path) -> None:
+    spy = tmp_path / "kubectl"
+    spy.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\nexec {kubectl} "$@"\n')
+    spy.chmod(0o755)
+    deploy.ctl.program = str(spy)
+    deploy(secret(KEY="hidden"))
+    deploy(secret(KEY="changed"))
+    arguments = (tmp_path / "arguments").read_text()
+    assert "patch" in arguments and "aGlkZGVu" not in arguments and "Y2hhbmdlZA" not in arguments
+
+
 def test_what_others_have_set_stays(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment(replicas=None))
     cluster.patch(
@@ -127,7 +138,11 @@ def test_what_others_have_set_stays(deploy: Deployer, cluster: Cluster) -> None:
     assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "web:2"
 
 
+INSERTED = [{"name": "OTHER", "value": "theirs"}, {"name": "MODE", "value": "plain"}]
 EDITS: dict[str, Any] = {
+    "something put before": {
+        "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "x:1", "env": INSERTED}]}}}
+    },
     "an edited list": {"spec": {"template": {"spec": {"containers": [{"name": "other", "image": "x:1"}]}}}},
     "a removed field": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "x:1", "env": None}]}}}},
     "an annotation that was lost": {"metadata": {"annotations": {names.LAST_APPLIED: None}}},
@@ -146,6 +161,15 @@ def test_what_is_not_as_it_was_left_is_replaced_as_a_whole(edit: str, deploy: De
     container = deploy.live("Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert (container["name"], container["image"]) == ("web", "web:2")
     assert container["env"] == [{"name": "MODE", "value": "fancy"}]
+
+
+def test_a_replacement_keeps_what_others_have_noted(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(config_map())
+    note = {"annotations": {"theirs": "1", names.LAST_APPLIED: None}}
+    cluster.patch("ConfigMap", "shop-web", {"metadata": note}, "store")
+    deploy(config_map(NEW="1"))
+    live = deploy.live("ConfigMap")
+    assert (live["metadata"]["annotations"]["theirs"], live["data"]) == ("1", {"NEW": "1"})
 
 
 def test_a_replaced_service_keeps_its_address(deploy: Deployer, cluster: Cluster) -> None:

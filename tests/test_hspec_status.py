@@ -95,6 +95,14 @@ def test_a_rollout_whose_old_pods_still_run_is_running_until_a_new_one_is_not_re
     assert status(ctl).status == "Not Running"
 
 
+def test_what_the_cluster_has_not_noticed_does_not_run_yet(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.put(deployment().data, "store")
+    with cluster.controllers_paused():
+        cluster.put(deployment("web:2").data, "store")
+        assert status(ctl)[1:2] == ("Not Running",)
+    assert status(ctl).status == "Running"
+
+
 def test_the_age_is_that_of_the_first_pod(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put(deployment(replicas=2).data, "store")
     [one, two] = cluster.names("Pod", "store")

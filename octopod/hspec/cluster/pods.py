@@ -144,7 +144,13 @@ def seconds_since(text: str | None, now: datetime) -> int | None:
     return max(0, int((now - datetime.fromisoformat(text.replace("Z", "+00:00"))).total_seconds()))
 
 
-# Whose pods
+# Workloads and their pods
+
+
+def is_noticed(workload: Object) -> bool:
+    """Whether what the cluster says of it is about it as it is now, not as it was before the last change."""
+    seen: int = status_of(workload).get("observedGeneration", 0)
+    return seen >= workload["metadata"].get("generation", 1)
 
 
 def is_owned(item: Object, owner: Object) -> bool:

@@ -62,31 +62,31 @@ def _verdict(sight: Sight) -> tuple[str, str]:
     """Status and message."""
     workload, found = sight.workload, [pod for pod in sight.pods if not pods.is_over(pod)]
     if workload is None or pods.is_going(workload):
-        return (SCALING_DOWN, f"{_count(found)} to go") if found else (NOT_DEPLOYED, "")
+        return (SCALING_DOWN, f"{_count(len(found))} to go") if found else (NOT_DEPLOYED, "")
     wanted, staying = asked(workload), [pod for pod in found if not pods.is_going(pod)]
+    if not pods.is_noticed(workload):
+        return NOT_RUNNING, "the cluster has not noticed the last change yet"
     if wanted == 0 and not found:
         return NOT_RUNNING, "archived" if annotation(workload, ARCHIVED) else "scaled to no replicas"
-    if len(staying) > wanted and all(map(pods.is_ready, staying)) and _is_settled(workload):
-        return SCALING_DOWN, f"{_count(staying[wanted:])} to go"
-    if wanted == 0 or (len(staying) == wanted < len(found) and all(map(pods.is_ready, staying))):
-        return SCALING_DOWN, f"{_count(found[wanted:])} to go"
-    ready = sum(map(pods.is_ready, staying))
-    if ready >= wanted and ready == len(staying):
+    if len(found) > wanted and _only_loses(workload, wanted, staying):
+        return SCALING_DOWN, f"{_count(len(found) - wanted)} to go"
+    if wanted <= len(staying) == sum(map(pods.is_ready, staying)):
         return RUNNING, ""
-    return _troubles(workload, staying, sight.current)
+    return _troubles(workload, staying)
 
 
-def _count(items: list[Object]) -> str:
-    return f"{len(items)} replica{'s' if len(items) != 1 else ''}"
-
-
-def _is_settled(workload: Object) -> bool:
-    """Whether no new version is being rolled out."""
+def _only_loses(workload: Object, wanted: int, staying: list[Object]) -> bool:
+    """Whether all that is going on is that replicas go: none is missing, and no new version comes."""
     status = pods.status_of(workload)
-    return bool(status.get("updatedReplicas", status.get("replicas", 0)) == status.get("replicas", 0))
+    is_settled = status.get("updatedReplicas", status.get("replicas", 0)) == status.get("replicas", 0)
+    return wanted == 0 or (is_settled and len(staying) >= wanted and all(map(pods.is_ready, staying)))
 
 
-def _troubles(workload: Object, staying: list[Object], current: list[Object]) -> tuple[str, str]:
+def _count(number: int) -> str:
+    return f"{number} replica{'s' if number != 1 else ''}"
+
+
+def _troubles(workload: Object, staying: list[Object]) -> tuple[str, str]:
     found = [trouble for pod in staying if (trouble := pods.trouble(pod))]
     word = FAILED if any(trouble.is_fatal for trouble in found) else NOT_RUNNING
     refused = pods.condition(pods.status_of(workload), "ReplicaFailure")

@@ -17,6 +17,8 @@ def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -
     """
     found = inventory.take(kubectl, names.selector_of(app, service_name))
     removed = clear(kubectl, app, found, talk)
+    if not removed:
+        talk.say("nothing to undeploy")
     if found.claims:
         talk.warn(volumes.retained(sorted(claim["metadata"]["name"] for claim in found.claims)))
     return removed
@@ -25,8 +27,6 @@ def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -
 def clear(kubectl: Kubectl, app: str, found: Inventory, talk: Talk) -> list[str]:
     """Remove what was found, but no claims."""
     doomed = in_order(without_shared(kubectl, app, found.items))
-    if not doomed:
-        talk.say("nothing to undeploy")
     _delete(kubectl, doomed)
     for item in doomed:
         talk.detail(f"{title(item)}: deleted")

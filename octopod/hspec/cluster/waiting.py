@@ -55,7 +55,7 @@ def asked(workload: Object) -> int:
 def progress_of(workload: Object, sight: Sight) -> Progress:
     """How far the rollout is, by generation, and by the pods of the newest revision."""
     status, wanted = pods.status_of(workload), asked(workload)
-    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 1):
+    if not pods.is_noticed(workload):
         return Progress(False, "the cluster has not noticed the change yet")
     ready = sum(map(pods.is_ready, sight.current))
     text = f"{ready} of {wanted} pods ready"
