@@ -1,6 +1,7 @@
 """Manifests, applied by the real kubectl: created, patched, replaced, made anew, or left alone."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,24 @@ def test_a_conflict_that_stays_is_settled_by_a_new_object(deploy: Deployer, clus
     assert [line.split()[0] for line in deploy(deployment("web:2"))] == ["PATCH", "PATCH", "DELETE", "POST"]
 
 
+def test_what_is_still_being_deleted_is_waited_for(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(config_map())
+    cluster.patch("ConfigMap", "shop-web", {"metadata": {"finalizers": ["test/hold"]}}, "store")
+    cluster.delete("ConfigMap", "shop-web", "store")
+    release = threading.Thread(target=_release, args=(cluster,))
+    release.start()
+    deploy(config_map(MODE="new"))
+    release.join()
+    assert deploy.live("ConfigMap")["data"] == {"MODE": "new"}
+
+
+def _release(cluster: Cluster) -> None:
+    """As soon as somebody else wants it gone, too."""
+    cluster.wait_for(lambda: [one for one in cluster.requests if one.method == "DELETE"])
+    item = cluster.get("ConfigMap", "shop-web", "store")
+    cluster.put(item | {"metadata": item["metadata"] | {"finalizers": []}})
+
+
 def test_creating_is_never_said_to_have_worked_when_it_has_not(deploy: Deployer, cluster: Cluster) -> None:
     cluster.fail("POST", "*/configmaps", 403)
     with pytest.raises(ApplyError, match="Cannot create ConfigMap shop-web: the cluster does not allow it"):
@@ -215,6 +234,7 @@ FOREIGN: dict[str, tuple[Manifest, Manifest]] = {
 def test_what_belongs_to_somebody_else_is_left_alone(owner: str, deploy: Deployer, cluster: Cluster) -> None:
     theirs, ours = FOREIGN[owner]
     cluster.put(theirs.data, "store")
+    cluster.put(autoscaler().data, "store")
     with pytest.raises(ApplyError, match="belongs to"):
         deploy(deployment(), ours)
     assert writes(cluster) == []
@@ -386,6 +406,20 @@ def test_a_cluster_that_cannot_be_reached_is_known_before_anything_is_built(
     (tmp_path / "kubeconfig").write_text(cluster.kubeconfig.read_text().replace(cluster.url, "http://127.0.0.1:1"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with pytest.raises(PreflightError, match="cannot be reached"):
+        preflight(ctl, service())
+
+
+def test_a_kubectl_that_knows_no_cluster_is_told_to_be_that(
+    ctl: Kubectl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
+    with pytest.raises(PreflightError, match="there is no kubeconfig, or it has no current context"):
+        preflight(ctl, service())
+
+
+def test_a_missing_kubectl_is_told_to_be_that(ctl: Kubectl) -> None:
+    ctl.program = "/nowhere/kubectl"
+    with pytest.raises(PreflightError, match="/nowhere/kubectl cannot be started"):
         preflight(ctl, service())
 
 

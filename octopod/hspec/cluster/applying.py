@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .. import names
-from ..errors import ApplyError, ClusterError
+from ..errors import ApplyError
 from ..service import Context, Service
 from ..talk import Talk
 from . import changes, inventory, pods, volumes
 from .inventory import WORKLOADS, Inventory, key, label
-from .kubectl import Kubectl, Object, Refusal, title
+from .kubectl import Forbidden, Kubectl, Object, Refusal, title
 
 REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
 AT_ONCE = ("HorizontalPodAutoscaler",)  # it would undo the number of replicas that is applied
@@ -36,11 +36,11 @@ def apply(
     there = inventory.take(kubectl, selector, inventory.unusual(wanted))
     wanted = [remembering(item, wanted, there) for item in wanted]
     stale = _stale(there, wanted)
-    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
     work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
+    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
     for item in wanted:
         work.apply(item, live.get(key(item)))
     remove(kubectl, [item for item in stale if item["kind"] not in AT_ONCE], talk)
@@ -55,10 +55,8 @@ def ensure_namespace(kubectl: Kubectl, talk: Talk) -> None:
     try:
         if kubectl.get("namespaces", kubectl.namespace):
             return
-    except ClusterError as error:
-        if "does not allow it" in str(error):
-            return
-        raise
+    except Forbidden:
+        return
     item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubectl.namespace}}
     try:
         kubectl.create(item)
@@ -136,6 +134,9 @@ class Applying:
 
     def apply(self, wanted: Object, live: Object | None) -> None:
         """Create or change one object, and tell what was done."""
+        if live and pods.is_going(live):  # an earlier deletion that took too long
+            self.kubectl.delete([live])
+            live = None
         if live is None:
             self.kubectl.create(changes.annotated(wanted, self.now))
             return self.tell(wanted, "created")

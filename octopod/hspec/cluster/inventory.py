@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .. import names
-from ..errors import ClusterError
-from .kubectl import NO_SUCH_KIND, Kubectl, Object, resource
+from .kubectl import Forbidden, Kubectl, Object, UnknownKind, resource
 
 # What every service may have. A service without the optional ones can be deployed by somebody who may not see them.
 CLAIMS = "persistentvolumeclaims"
@@ -46,16 +45,13 @@ def take(kubectl: Kubectl, selector: str, more: Iterable[str] = ()) -> Inventory
 def _usual(kubectl: Kubectl, selector: str) -> tuple[list[Object], list[str]]:
     try:
         return kubectl.get(",".join(USUAL + OPTIONAL), "--selector", selector), []
-    except ClusterError as error:
-        if "does not allow it" not in str(error):
-            raise
+    except Forbidden:
+        pass
     found, unknown = kubectl.get(",".join(USUAL), "--selector", selector), []
     for kind in OPTIONAL:
         try:
             found += kubectl.get(kind, "--selector", selector)
-        except ClusterError as error:
-            if "does not allow it" not in str(error):
-                raise
+        except Forbidden:
             unknown.append(kind)
     return found, unknown
 
@@ -64,10 +60,8 @@ def _of_kind(kubectl: Kubectl, selector: str, kind: str) -> list[Object]:
     """None when the cluster has no such kind: then there is nothing of it either."""
     try:
         return kubectl.get(kind, "--selector", selector)
-    except ClusterError as error:
-        if NO_SUCH_KIND.search(str(error)):
-            return []
-        raise
+    except UnknownKind:
+        return []
 
 
 def is_controlled(item: Object) -> bool:

@@ -26,6 +26,14 @@ STRANGER = re.compile(r"Unauthorized|must be logged in", re.IGNORECASE)
 NO_SUCH_KIND = re.compile(r"doesn't have a resource type|no matches for kind|could not find the requested resource")
 
 
+class Forbidden(ClusterError):
+    """A question that we may not ask: nothing is known, and asking again does not help."""
+
+
+class UnknownKind(ClusterError):
+    """A question about a kind that the cluster does not serve: there is nothing of it."""
+
+
 class Refusal(ApplyError):
     """A change that was not made. `reason` is the API's: Invalid, Conflict, Forbidden …; empty when it gave none."""
 
@@ -58,7 +66,7 @@ class Kubectl:
         """What kubectl answers to a question. Raises ClusterError, beginning with `what`: nothing is known then."""
         done = self.run(*arguments, stdin=stdin)
         if not done.ok:
-            raise ClusterError(f"{what}: {explained(done)}")
+            raise kind_of_error(done)(f"{what}: {explained(done)}")
         return done.out
 
     def do(self, what: str, *arguments: str, stdin: str = "", patience: float = PATIENCE) -> str:
@@ -150,7 +158,7 @@ def title(item: Object) -> str:
 def complaint(done: Done) -> str:
     """What it complained about, without the decoration."""
     lines = done.complaint.splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith(("Warning:", "E0", "E1", "I0", "I1"))]
+    said = [line for line in lines if line.strip() and not re.match(r"Warning:|[EIW]\d{4} ", line)]
     text = "\n".join(said or lines)
     return re.sub(r'^error: |Error from server( \(\w+\))?: |error when \w+ "STDIN": ', "", text, flags=re.MULTILINE)
 
@@ -164,6 +172,13 @@ def reason(done: Done) -> str:
     return "Unauthorized" if STRANGER.search(done.complaint) else ""
 
 
+def kind_of_error(done: Done) -> type[ClusterError]:
+    """What an unanswered question is told as."""
+    if reason(done) == "Forbidden":
+        return Forbidden
+    return UnknownKind if NO_SUCH_KIND.search(done.complaint) else ClusterError
+
+
 def explained(done: Done) -> str:
     """A sentence on why it did not work."""
     why, text = reason(done), complaint(done)
@@ -171,6 +186,8 @@ def explained(done: Done) -> str:
         return "the cluster does not accept the credentials of the kubeconfig. Log in again, or choose another context."
     if why == "Forbidden":
         return f"the cluster does not allow it. {text}"
+    if not why and "localhost:8080" in text:
+        return "kubectl knows no cluster: there is no kubeconfig, or it has no current context."
     if not why and SILENT.search(text):
         return f"the cluster cannot be reached. {text}"
     if NO_SUCH_KIND.search(text):

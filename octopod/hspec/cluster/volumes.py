@@ -4,10 +4,10 @@ import re
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..errors import ClusterError, PreflightError, Problem
+from ..errors import PreflightError, Problem
 from ..service import Service, Volume
 from .inventory import annotation
-from .kubectl import Kubectl, Object
+from .kubectl import Forbidden, Kubectl, Object
 
 DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 UNITS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
@@ -34,10 +34,8 @@ def check_classes(kubectl: Kubectl, service: Service) -> None:
         return
     try:
         classes = Classes(kubectl.get("storageclasses.storage.k8s.io"))
-    except ClusterError as error:
-        if "does not allow it" in str(error):
-            return  # whoever is confined to a namespace cannot know, and may well be right
-        raise
+    except Forbidden:
+        return  # whoever is confined to a namespace cannot know, and may well be right
     problems = [problem for volume in service.volumes if (problem := _problem(volume, classes))]
     if problems:
         raise PreflightError(*(Problem(text, "volumes", str(service.file)) for text in problems))
