@@ -197,6 +197,14 @@ def test_validate_prints_problems_for_programs(home, capsys):
     assert problem["field"] == "memory"
 
 
+def test_misspelt_field_is_named_beside_what_is_missing_for_it(home, capsys):
+    write("web", image={"nam": "team/web"})
+    assert hspec.main(["validate", "-f", "web.hspec"]) == 22
+    said = capsys.readouterr().err
+    assert "image.name: This is required" in said
+    assert "image.nam: There is no such field; it is ignored. Did you mean `name`?" in said
+
+
 @pytest.mark.parametrize("kind", ["spec", "profile"])
 def test_schema_is_printed(kind, capsys):
     assert hspec.main(["schema", "--of", kind]) == 0
