@@ -293,8 +293,10 @@ def test_stack_images_for_those_only_who_are_logged_in_can_be_built_upon(
 @pytest.mark.usefixtures("builder_home")
 @pytest.mark.parametrize("command", ["true", ""])
 def test_a_login_that_is_missing_is_missed_before_anything_is_built(
-    command: str, site: Site, locked_registry: DockerRegistry
+    command: str, site: Site, locked_registry: DockerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")  # not for registries of this machine
     spec = BuildSpec("docker.example.test/never-looked-at", run_commands=command)
     with pytest.raises(PreflightError) as failure:
         preflight(site.service("team-a/x", locked_registry.host, build_spec=spec))
