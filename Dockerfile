@@ -1,4 +1,4 @@
-# The server, with the suite `local` and the command octo.
+# The server, with the suite `local` and the commands octo and hspec.
 #
 #   docker build -t octopod .           (or: buildah bud -t octopod .)
 #
@@ -31,7 +31,8 @@ FROM base
 RUN groupadd --gid 1000 octopod \
  && useradd --uid 1000 --gid octopod --create-home octopod \
  && install -d -o octopod -g octopod /var/lib/octopod \
- && ln -s /opt/octopod/cli.py /usr/local/bin/octo
+ && ln -s /opt/octopod/cli.py /usr/local/bin/octo \
+ && ln -s /opt/octopod/octopod/hspec/bin/hspec /usr/local/bin/hspec
 COPY --from=build /opt/octopod /opt/octopod
 # /utils is where the chart puts the suite; tools that a suite brings along are found in its bin.
 ENV PATH=/opt/octopod/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/utils/bin \

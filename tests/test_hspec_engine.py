@@ -71,7 +71,9 @@ def test_our_list_names_all_plugins_once():
 
 def test_manifests_come_in_the_order_in_which_they_are_needed(tmp_path):
     snippet = tmp_path / "more.yaml"
-    snippet.write_text("{kind: ServiceAccount, apiVersion: v1}\n---\n{kind: ConfigMap, metadata: {name: own}}\n")
+    snippet.write_text(
+        "{kind: PodDisruptionBudget, apiVersion: policy/v1}\n---\n{kind: ServiceAccount, apiVersion: v1}\n---\n{kind: ConfigMap, metadata: {name: own}}\n"
+    )
     service = a_service(
         props=strings(A="b"), secrets=values(S="x"), ports=(Port(80),), replicas=Replicas(1, 2, 50),
         agents=(Agent("log", "fluent", props=strings(A="b"), secrets=values(S="x")),),
@@ -86,12 +88,13 @@ def test_manifests_come_in_the_order_in_which_they_are_needed(tmp_path):
         ("ConfigMap", ""),
         ("ConfigMap", "service-catalog-agent-log"),
         ("ConfigMap", "own"),
+        ("ServiceAccount", ""),
         ("NetworkPolicy", ""),
         ("Service", ""),
         ("Deployment", ""),
         ("HorizontalPodAutoscaler", ""),
         ("Ingress", ""),
-        ("ServiceAccount", ""),
+        ("PodDisruptionBudget", ""),
     ]
 
 
@@ -223,13 +226,16 @@ def test_a_snippet_that_does_not_fit_is_warned_of_and_the_others_are_put(install
     assert said in warning
 
 
-def test_a_failing_plugin_of_ours_is_warned_of_as_well(tmp_path):
-    missing = tmp_path / "missing.yaml"
+def test_a_failing_plugin_of_ours_is_warned_of_as_well():
+    """This one cannot keep a spec of that size; nothing else depends on it."""
     warnings: list[str] = []
-    found = manifests(a_service(snippets=(missing,), replicas=Replicas(2)), warn=warnings.append)
+    found = manifests(a_service(source={"name": "x" * 100_000}, replicas=Replicas(2)), warn=warnings.append)
     assert found["Deployment", ""]["spec"]["replicas"] == 2
-    assert warnings[0].startswith("The plugin k8s_snippets failed")
-    assert str(missing) in warnings[0]
+    assert "annotations" not in found["Deployment", ""]["metadata"]
+    (warning,) = warnings
+    assert warning.startswith(
+        "The plugin service_spec_annotation failed, and what it would give is missing: The spec is"
+    )
 
 
 def test_snippets_for_a_manifest_that_nobody_began_are_warned_of(install):
@@ -260,17 +266,30 @@ def test_generating_twice_gives_the_same():
     assert generate(service, CONTEXT, print) == generate(service, CONTEXT, print)
 
 
-@pytest.mark.parametrize(("size", "fits"), [(1024 * 1024, True), (1024 * 1024 + 1, False)])
+LARGEST = 1024 * 1024
+TOO_LARGE = "has more than the 1,048,576 bytes that Kubernetes takes. Put large files into the image or a volume."
+
+
+@pytest.mark.parametrize(("size", "fits"), [(LARGEST - 2, True), (LARGEST - 1, False)])
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
 def test_what_is_too_large_for_the_cluster_is_an_error(tmp_path, kind, size, fits):
+    """Besides what is large there are two bytes more."""
     (tmp_path / "large").write_bytes(b"\xff" * size)
-    props = {"large": Prop("file", "large", tmp_path / "large")}
-    service = a_service(props=props) if kind == "ConfigMap" else a_service(secrets=values(S="x" * size))
+    props = {"large": Prop("file", "large", tmp_path / "large"), **strings(A="ü")}
+    service = a_service(props=props) if kind == "ConfigMap" else a_service(secrets=values(S="x" * size, A="ü"))
     if fits:
         assert (kind, "") in manifests(service)
         return
-    with pytest.raises(ManifestError, match=rf"The {kind} shop-catalog would hold 1,048,577 bytes"):
+    with pytest.raises(ManifestError) as failure:
         manifests(service)
+    assert str(failure.value) == f"The {kind} shop-catalog {TOO_LARGE}"
+
+
+def test_a_file_that_is_too_large_by_itself_is_named(tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * (LARGEST + 1))
+    with pytest.raises(ManifestError) as failure:
+        manifests(a_service(props={"large": Prop("file", "large", tmp_path / "large")}))
+    assert str(failure.value) == f"The file of prop large, {tmp_path}/large, {TOO_LARGE}"
 
 
 @pytest.mark.parametrize("whose", ["service", "agent"])

@@ -732,13 +732,6 @@ def test_names_of_volumes_are_short_enough_and_differ():
     assert found[0]["configMap"]["name"] == f"shop-{long}"
 
 
-def test_a_spec_too_large_for_an_annotation_is_left_out_with_a_warning():
-    warnings: list[str] = []
-    found = manifests(a_service(source={"name": "x" * 100_000}), warn=warnings.append)
-    assert at(found[D, ""], "metadata.annotations") == ABSENT
-    assert "too large to be kept as an annotation" in warnings[0]
-
-
 def test_headers_that_are_none_are_refused():
     for headers in ({"X A": "1"}, {"X;": "1"}, {"X": "1\nevil on;"}, {"": "1"}):
         service = a_service(**balanced(headers=headers))
@@ -911,6 +904,13 @@ def test_what_has_a_name_of_its_own_is_an_object_of_its_own(with_snippets):
     }
 
 
+@pytest.mark.parametrize("data", ["{A: 1}", "[1]", "text", "5"])
+@pytest.mark.parametrize("kind", [CM, SEC])
+def test_what_only_the_cluster_can_judge_is_left_to_it(with_snippets, kind, data):
+    found = with_snippets(f"{{kind: {kind}, metadata: {{name: own, labels: 5}}, data: {data}}}")
+    assert found[kind, "own"]["metadata"]["labels"] == LABELS
+
+
 def test_a_manifest_of_an_agent_is_met_by_its_name(with_snippets):
     text = f"{{kind: ConfigMap, metadata: {{name: {AGENT_NAME}}}, data: {{B: '2'}}}}"
     found = with_snippets(text, **agent(props=strings(A="1")))
@@ -930,20 +930,42 @@ def test_without_snippets_nothing_is_remembered():
     assert at(container(a_service()), 'metadata.annotations."hyscale.io/applied-kinds"') == ABSENT
 
 
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
 BAD = {
-    "a: [": "cannot be read as YAML",
-    "- kind: Deployment": "a snippet is a map with a kind",
-    "spec: {}": "a snippet is a map with a kind",
-    "kind: 5": "a snippet is a map with a kind",
-    "kind: PodDisruptionBudget": "PodDisruptionBudget needs an apiVersion",
-    "kind: StatefulSet": "is about a StatefulSet; catalog has no volumes, so it is a Deployment",
-    "kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}": "containers",
+    "kind: x\na: [": ":3: This snippet is no YAML: did not find expected node content.",
+    "- kind: Deployment": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
+    "spec: {}": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
+    "kind: 5": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
+    "kind: PodDisruptionBudget": ": This snippet cannot be used: PodDisruptionBudget needs an apiVersion.",
+    "kind: StatefulSet": ": This snippet cannot be used: It is about a StatefulSet; catalog has no volumes, so it is a "
+    "Deployment.",
+    f"kind: Deployment\n{BOMB}": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
+    "kind: Deployment\na: &a [*a]": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
 }
 
 
 @pytest.mark.parametrize(("text", "said"), BAD.items())
-def test_a_bad_snippet_is_warned_of(with_snippets, text, said):
+def test_a_bad_snippet_is_an_error(with_snippets, tmp_path, text, said):
+    with pytest.raises(ManifestError) as failure:
+        with_snippets(text)
+    assert str(failure.value) == f"{tmp_path}/snippet0.yaml{said}"
+
+
+def test_all_bad_snippets_are_named(with_snippets, tmp_path):
+    with pytest.raises(ManifestError) as failure:
+        with_snippets("- 1", "kind: Deployment", "kind: StatefulSet")
+    assert [problem.file for problem in failure.value.problems] == [
+        str(tmp_path / "snippet0.yaml"),
+        str(tmp_path / "snippet2.yaml"),
+    ]
+
+
+def test_lists_whose_elements_nothing_tells_apart_are_warned_of(with_snippets):
     warnings: list[str] = []
+    text = "kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}"
     found = with_snippets(text, warn=warnings.append, replicas=Replicas(2))
     assert at(found[D, ""], "spec.replicas") == 2
-    assert said in warnings[0]
+    assert "The plugin k8s_snippets gives what does not fit into Deployment" in warnings[0]
+    assert "containers" in warnings[0]

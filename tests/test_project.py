@@ -180,7 +180,7 @@ HSPEC_MAY_IMPORT = {
     "manifests": "errors names quantities service spec",
     "cluster": "errors manifests names processes quantities service talk",
     "workflow": "cluster errors home images manifests names service spec talk",
-    "commands": "cluster errors home spec talk workflow",
+    "commands": "cluster errors home manifests spec talk workflow",
     "__main__": "commands errors",
 }
 HSPEC_PARTS = [

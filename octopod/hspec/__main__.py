@@ -24,6 +24,7 @@ ENVIRONMENT = """
   IMAGE_BUILDER        docker, podman or buildah (default: the first of them that works)
   INSECURE_REGISTRIES  registries without TLS, besides those of this machine
   DOCKER_CONFIG        directory of the config.json with the logins (default ~/.docker)
+  HSPEC_PLUGINS        a file in the place of plugins.txt
   KUBECONFIG           the cluster, as for kubectl"""
 
 

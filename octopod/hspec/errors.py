@@ -1,6 +1,5 @@
 """How things fail: one class per stage, each with the exit code of its own."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -24,11 +23,8 @@ class HspecError(Exception):
 
     def __init__(self, *problems: Problem | str) -> None:
         self.problems = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
+        self.warnings: list[Problem] = []  # what else was found on the way: a misspelt field explains a missing one
         super().__init__("\n".join(map(str, self.problems)))
-
-    @classmethod
-    def of(cls, problems: Iterable[Problem]) -> "HspecError":
-        return cls(*problems)
 
 
 class UsageError(HspecError):

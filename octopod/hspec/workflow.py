@@ -203,6 +203,8 @@ def go_through(job: Job, stages: Iterable[Stage]) -> None:
     except HspecError as error:
         job.error = error
         job.talk.fail(str(error))
+        for warning in error.warnings:
+            job.talk.warn(str(warning))
     job.seconds += time.monotonic() - started
 
 

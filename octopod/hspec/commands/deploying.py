@@ -44,8 +44,12 @@ def deploy(options: Namespace) -> int:
 def validate(options: Namespace) -> int:
     made = carry_out(options, workflow.VALIDATE, ())
     if options.output != "text":
-        print_data({"serviceStatus": [as_json(job) for job in made]}, options.output)
+        print_data({"serviceStatus": [as_json(job) | {"result": validity(job)} for job in made]}, options.output)
     return exit_code(made)
+
+
+def validity(job: Job) -> str:
+    return "invalid" if job.error else "valid"
 
 
 def generate(options: Namespace) -> int:
@@ -56,7 +60,6 @@ def generate(options: Namespace) -> int:
         print_data({"apiVersion": "v1", "kind": "List", "items": items}, "json")
     elif options.output == "yaml":
         for item in items:
-            print("---")
             print_data(item, "yaml")
     else:
         for job in made:
@@ -65,9 +68,13 @@ def generate(options: Namespace) -> int:
     return exit_code(made)
 
 
+def result(job: Job) -> str:
+    return "failed" if job.error else "deployed" if job.manifests else "not begun"
+
+
 def summary(job: Job) -> tuple[list[str], str]:
-    result = f"failed ({job.error.code})" if job.error else "deployed" if job.manifests else "not begun"
-    cells = [job.name, result, f"{job.seconds:.1f} s", ",".join(job.addresses)]
+    code = f" ({job.error.code})" if job.error else ""
+    cells = [job.name, result(job) + code, f"{job.seconds:.1f} s", ",".join(job.addresses)]
     return cells, "\n".join(f"{name}: {path}" for name, path in shown_files(job).items())
 
 
@@ -79,6 +86,7 @@ def as_json(job: Job) -> dict[str, Any]:
     """The keys of the original's `serviceStatus`, and more."""
     return {
         "name": job.name,
+        "result": result(job),
         "exitCode": job.error.code if job.error else 0,
         "message": str(job.error) if job.error else "",
         "problems": problems(job.error) if job.error else [],

@@ -1,7 +1,6 @@
 """Results on stdout: as text, JSON or YAML. Talk goes to stderr."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,9 @@ def print_data(data: Any, form: str) -> None:
     if form == "json":
         print(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    import yaml
+    from ..manifests import dumped
 
-    yaml.safe_dump(data, sys.stdout, sort_keys=False, allow_unicode=True)
+    print(dumped(data), end="")
 
 
 def print_table(titles: Sequence[str], rows: Sequence[tuple[Sequence[str], str]]) -> None:

@@ -18,18 +18,11 @@ PATIENCE = 120.0  # seconds for a registry to say yes or no
 OF_LOGINS = ("auths", "credsStore", "credHelpers")
 
 
-def user_environment() -> dict[str, str]:
-    """For pulling with the user's logins: podman and buildah are told where docker's configuration is."""
-    file = docker_directory() / "config.json"
-    needed = os.environ.get("DOCKER_CONFIG") and not os.environ.get("REGISTRY_AUTH_FILE") and file.exists()
-    return {"REGISTRY_AUTH_FILE": str(file)} if needed else {}
-
-
 @contextmanager
 def logged_in(builder: Builder, registry: str, credentials: Credentials | None) -> Iterator[Mapping[str, str]]:
     """The environment in which a builder is logged in. Without credentials, the user's own. Raises PushError."""
     if credentials is None:
-        yield user_environment()
+        yield {}
         return
     host = host_of(registry)
     with tempfile.TemporaryDirectory(prefix="hspec-login-", ignore_cleanup_errors=True) as name:

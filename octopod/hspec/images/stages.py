@@ -12,7 +12,7 @@ from ..service import Dockerfile, Service
 from ..talk import Skipped, Talk
 from .builders import Builder, find_builder
 from .credentials import credentials_for
-from .login import logged_in, user_environment
+from .login import logged_in
 from .registry import host_of, is_insecure, qualified, wants_login
 
 LAST_LINES = 15  # of a log, in an error
@@ -131,7 +131,7 @@ def _run(
     for step in steps:
         start = log.stat().st_size if log.exists() else 0
         try:
-            done = processes.run_logged(step, log, env=env or user_environment())
+            done = processes.run_logged(step, log, env=env)
         except HspecError as error:
             raise type(failure)(f"{failure} {error}") from None
         if talk.verbose:

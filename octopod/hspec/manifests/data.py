@@ -11,6 +11,8 @@ from ..errors import ManifestError
 from ..service import Prop, Service
 from .model import Owner, has_values, volume_name
 
+LARGEST = 1024 * 1024  # bytes that a ConfigMap or a Secret may hold
+TOO_LARGE = f"has more than the {LARGEST:,} bytes that Kubernetes takes. Put large files into the image or a volume."
 ALL_PROPS, ALL_SECRETS = "config.props", "secret.props"  # keys of the files that have all of them
 
 
@@ -28,12 +30,17 @@ def config_map(owner: Owner) -> dict[str, dict[str, str]]:
 
 
 def contents(key: str, prop: Prop) -> bytes:
-    """The bytes of a `file()` prop."""
+    """The bytes of a `file()` prop. Raises ManifestError, also for more than fits into a ConfigMap."""
     assert prop.file
+    what = f"The file of prop {key}, {prop.file}"
     try:
-        return prop.file.read_bytes()
+        with prop.file.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
-        raise ManifestError(f"The file of prop {key}, {prop.file}, cannot be read: {error.strerror}.") from None
+        raise ManifestError(f"{what}, cannot be read: {error.strerror}.") from None
+    if len(content) > LARGEST:
+        raise ManifestError(f"{what}, {TOO_LARGE}")
+    return content
 
 
 def check_files(service: Service) -> None:

@@ -6,18 +6,18 @@ from typing import Any
 from .. import names
 from ..errors import HspecError, ManifestError
 from ..service import Context, Service
-from .data import check_files
+from .data import LARGEST, TOO_LARGE, check_files
 from .discovery import Plugin, plugins
 from .merging import merged
 from .model import API_VERSIONS, Manifest, Snippet, name_of
+from .own_yaml import documents
 from .tree import InjectionError, inject, plain
 
 ORDER = (
-    "Secret", "ConfigMap", "NetworkPolicy", "Service", "Deployment", "StatefulSet", "HorizontalPodAutoscaler",
-    "Middleware", "Ingress", "Gateway", "VirtualService", "DestinationRule",
+    "Secret", "ConfigMap", "ServiceAccount", "PersistentVolumeClaim", "NetworkPolicy", "Service", "Deployment",
+    "StatefulSet", "HorizontalPodAutoscaler", "Middleware", "Ingress", "Gateway", "VirtualService", "DestinationRule",
 )  # fmt: skip
 PULL_SECRET = "kubernetes.io/dockerconfigjson"
-LARGEST = 1024 * 1024  # bytes that a ConfigMap or a Secret may hold
 
 Key = tuple[str, str]  # kind and identifier
 Trees = dict[Key, dict[str, Any]]
@@ -27,9 +27,10 @@ def generate(service: Service, context: Context, warn: Callable[[str], None]) ->
     """The manifests of a service, in the order in which they are to be applied.
 
     A plugin that fails, and a snippet that does not fit, is warned of; the others go on. Raises ManifestError for files
-    of props that cannot be read, and for what no cluster would take.
+    of the user's that cannot be used, and for what no cluster would take.
     """
     check_files(service)
+    documents(service)
     trees: Trees = {}
     for plugin in plugins(warn):
         for snippet in _snippets(plugin, service, context, warn):
@@ -77,9 +78,8 @@ def _patched(tree: dict[str, Any], patch: Any) -> dict[str, Any]:
     """What a manifest is, and its version, is not for a patch to change."""
     if not isinstance(patch, dict):
         raise InjectionError("Only a map can be merged into a whole manifest.")
-    return merged(
-        tree, {key: value for key, value in patch.items() if key not in tree or key not in ("apiVersion", "kind")}
-    )
+    fixed = {"apiVersion", "kind"} & set(tree)
+    return merged(tree, {key: value for key, value in patch.items() if key not in fixed})
 
 
 def _is_whole(manifest: Manifest, warn: Callable[[str], None]) -> bool:
@@ -104,22 +104,24 @@ def _completed(manifest: Manifest, service: Service, context: Context) -> Manife
 def _rank(manifest: Manifest) -> int:
     if manifest.data.get("type") == PULL_SECRET:
         return -1
-    is_known = manifest.kind in ORDER and manifest.data["apiVersion"] == API_VERSIONS[manifest.kind]
+    is_known = manifest.kind in ORDER and manifest.data["apiVersion"] == API_VERSIONS.get(manifest.kind, "v1")
     return ORDER.index(manifest.kind) if is_known else len(ORDER)
 
 
 def _check_sizes(manifests: list[Manifest]) -> None:
     for manifest in manifests:
-        if manifest.kind in ("ConfigMap", "Secret") and (size := _size(manifest)) > LARGEST:
-            what = f"The {manifest.kind} {manifest.name} would hold {size:,} bytes"
-            raise ManifestError(
-                f"{what}; Kubernetes takes {LARGEST:,} at most. Put large files into the image or a volume."
-            )
+        if manifest.kind in ("ConfigMap", "Secret") and _size(manifest) > LARGEST:
+            raise ManifestError(f"The {manifest.kind} {manifest.name} {TOO_LARGE}")
 
 
 def _size(manifest: Manifest) -> int:
     """In bytes, as the cluster counts them: what base64 stands for."""
-    data, binary = manifest.data.get("data") or {}, manifest.data.get("binaryData") or {}
-    texts, encoded = (data, binary) if manifest.kind == "ConfigMap" else ({}, data)
-    decoded = (len(value) * 3 // 4 - value[-2:].count("=") for value in encoded.values())
-    return sum(len(str(value).encode()) for value in texts.values()) + sum(decoded)
+    data, binary = _texts(manifest.data.get("data")), _texts(manifest.data.get("binaryData"))
+    texts, encoded = (data, binary) if manifest.kind == "ConfigMap" else ([], data)
+    decoded = (len(value) * 3 // 4 - value[-2:].count("=") for value in encoded)
+    return sum(len(value.encode()) for value in texts) + sum(decoded)
+
+
+def _texts(data: Any) -> list[str]:
+    """Those of a map; what others have put there may be anything."""
+    return [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []

@@ -72,7 +72,7 @@ def workload(service: Service) -> str:
     return "StatefulSet" if service.is_stateful else "Deployment"
 
 
-def all_ports(service: Service) -> bool:
+def has_ports(service: Service) -> bool:
     """Whether the service, or an agent of its, listens: then there is a Service."""
     return bool(service.ports) or any(agent.ports for agent in service.agents)
 

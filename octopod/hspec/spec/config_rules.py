@@ -35,10 +35,11 @@ def _check_props(draft: Draft, path: Path, props: dict[str, str | None]) -> set[
     variables, size = set(), 0
     for key, text in props.items():
         prop = prop_of(text or "", draft.files)
-        size += len(f"{key}{prop.text}".encode())
+        size += len(key.encode())
         if prop.kind == "file":
             size += _check_file(draft, (*path, key), prop)
             continue
+        size += len(prop.text.encode())
         if prop.kind == "endpoint" and not re.fullmatch(r"\S+", prop.text):
             draft.report.error((*path, key), f"{quoted(text or '')} is not allowed: it must name one service.")
         _check_variable(draft, (*path, key), key)

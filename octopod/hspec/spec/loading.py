@@ -82,7 +82,7 @@ def _checked(merged: Node, path: Path, files: Files, profile: Profile | None, pr
         rule(draft)
     problems += report.problems
     if problems:
-        raise _failure(problems, profile)
+        raise _failure(problems, _sorted(report.warnings), profile)
     return build(
         draft,
         file=absolute(path),
@@ -93,11 +93,13 @@ def _checked(merged: Node, path: Path, files: Files, profile: Profile | None, pr
     )
 
 
-def _failure(problems: list[Problem], profile: Profile | None) -> InvalidSpec | ProfileError:
+def _failure(problems: list[Problem], warnings: list[Problem], profile: Profile | None) -> InvalidSpec | ProfileError:
     """Of the profile, if all that is wrong is in it."""
     problems = _sorted(problems)
     is_profiles = profile is not None and all(problem.file == str(profile.file) for problem in problems)
-    return ProfileError(*problems) if is_profiles else InvalidSpec(*problems)
+    failure = ProfileError(*problems) if is_profiles else InvalidSpec(*problems)
+    failure.warnings = warnings
+    return failure
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

@@ -49,10 +49,9 @@ def report(jobs: Sequence[Job]) -> None:
 
 
 def reason(job: Job) -> str:
-    """The first thing that is wrong; all of it has been said before."""
-    problems = job.error.problems if job.error else []
-    more = f" And {len(problems) - 1} more, see above." if len(problems) > 1 else ""
-    return f"{problems[0]}{more}" if problems else "it does not say why."
+    """The first line of what is wrong; all of it has been said before."""
+    lines = str(job.error).splitlines() or ["it does not say why."]
+    return f"{lines[0]} More of that above." if len(lines) > 1 else lines[0]
 
 
 def remove_others(deployment: Deployment, names: Sequence[str], talk: Talk) -> None:

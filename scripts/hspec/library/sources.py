@@ -11,7 +11,7 @@ from shared.output import Failure, hide
 from library.settings import Settings
 
 SCHEMES = ("https", "http", "ssh", "git")
-OVER_SSH = re.compile(r"([A-Za-z0-9][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?![/:]{2}).+")  # user@host:path
+OVER_SSH = re.compile(r"([A-Za-z0-9][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?!:|//).+")  # user@host:path
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

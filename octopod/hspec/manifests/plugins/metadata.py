@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ...service import Context, Service
-from ..model import Snippet, all_ports, has_values, main_head, workload
+from ..model import Snippet, has_ports, has_values, main_head, workload
 
 
 def snippets(service: Service, context: Context) -> Iterator[Snippet]:
@@ -11,7 +11,7 @@ def snippets(service: Service, context: Context) -> Iterator[Snippet]:
         workload(service): True,
         "ConfigMap": bool(service.props),
         "Secret": has_values(service),
-        "Service": all_ports(service),
+        "Service": has_ports(service),
         "HorizontalPodAutoscaler": bool(service.replicas and service.replicas.is_autoscaled),
     }
     for kind, is_wanted in wanted.items():

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from ...service import Context, Service
-from ..model import Snippet, all_ports
+from ..model import Snippet, has_ports
 
 
 def snippets(service: Service, context: Context) -> Iterator[Snippet]:
-    if all_ports(service):
+    if has_ports(service):
         is_open = service.external and not service.load_balancer
         yield Snippet("Service", "spec.type", "LoadBalancer" if is_open else "ClusterIP")

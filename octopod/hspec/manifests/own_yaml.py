@@ -1,0 +1,82 @@
+"""The files of a spec's k8sSnippets: YAML documents for Kubernetes, each with its kind."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ..errors import ManifestError, Problem
+from ..service import Service
+from .model import API_VERSIONS, WORKLOADS, workload
+
+MOST = 20_000  # values in a file
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads what looks like a date as the text that it is."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class Document(NamedTuple):
+    """A part of a manifest, or a whole one."""
+
+    kind: str
+    version: str  # apiVersion
+    name: str | None
+    content: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """As kubectl takes it: `PodDisruptionBudget.v1.policy`, `ServiceAccount`."""
+        group, _, number = self.version.rpartition("/")
+        return f"{self.kind}.{number}.{group}" if group else self.kind
+
+
+def documents(service: Service) -> list[Document]:
+    """All documents of all files that are not empty. Raises ManifestError, with everything that is wrong."""
+    found: list[Document] = []
+    wrong: list[Problem] = []
+    for path in service.snippets:
+        try:
+            found += [_document(each, service) for each in _read(path)]
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 0
+            wrong.append(Problem(f"This snippet is no YAML: {error.problem}.", file=str(path), line=line))
+        except (ValueError, OSError, yaml.YAMLError) as error:
+            wrong.append(Problem(f"This snippet cannot be used: {error}", file=str(path)))
+    if wrong:
+        raise ManifestError(*wrong)
+    return found
+
+
+def _read(path: Path) -> list[Any]:
+    """Raises ValueError for more than any manifest has: some lines of aliases of aliases would fill the memory."""
+    found = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), Loader) if each is not None]
+    waiting, seen = list(found), 0
+    while waiting:
+        each = waiting.pop()
+        seen += 1
+        if seen > MOST:
+            raise ValueError(f"It has more than {MOST:,} values, aliases written out.")
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return found
+
+
+def _document(content: Any, service: Service) -> Document:
+    """Raises ValueError for what cannot be a part of a manifest of this service."""
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise ValueError("Each of its documents has to be a map with a kind.")
+    kind, ours = content["kind"], workload(service)
+    if kind in WORKLOADS and kind != ours:
+        why = "has volumes" if service.is_stateful else "has no volumes"
+        raise ValueError(f"It is about a {kind}; {service.name} {why}, so it is a {ours}.")
+    version = content.get("apiVersion") or API_VERSIONS.get(kind)
+    if not isinstance(version, str):
+        raise ValueError(f"{kind} needs an apiVersion.")
+    metadata = content.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return Document(kind, version, None if name is None else str(name), content)
