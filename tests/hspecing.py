@@ -96,10 +96,13 @@ def new_shop(directory: Path) -> Repository:
 
 def environment(cluster_environment: dict[str, str], kubectl: Path, tmp_path: Path) -> dict[str, str]:
     """What the suite is told: a cluster, sources below tmp_path, no logins, and not to wait between two looks."""
+    logins = tmp_path / "docker"
+    logins.mkdir()
+    (logins / "config.json").write_text("{}")
     return cluster_environment | {
         "KUBECTL_BIN": str(kubectl),
         "SOURCES_DIR": str(tmp_path),
-        "DOCKER_CONFIG": str(tmp_path / "no docker"),
+        "DOCKER_CONFIG": str(logins),
         "HSPEC_POLL_SECONDS": "0",
         "DEPLOY_TIMEOUT": "20",
     }

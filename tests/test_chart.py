@@ -573,7 +573,7 @@ def test_versions_are_the_servers():
 
 def test_dockerfiles_run_as_the_user_of_the_chart(render):
     user = pod_of(the("Deployment", render()))["securityContext"]["runAsUser"]
-    for dockerfile in ("Dockerfile", "scripts/helm/Dockerfile"):
+    for dockerfile in ("Dockerfile", "scripts/helm/Dockerfile", "scripts/hspec/Dockerfile"):
         assert f"USER {user}:{user}" in (ROOT / dockerfile).read_text()
     paths = {mount["mountPath"] for mount in server(render())["volumeMounts"]} - {"/utils", "/tmp"}
     assert all(path in (ROOT / "Dockerfile").read_text() for path in paths)

@@ -226,6 +226,17 @@ def test_namespace_of_somebody_else_is_used_and_left(suite, cluster):
 
 
 @pytest.mark.thorough
+def test_whoever_may_not_look_at_namespaces_deploys_into_one_that_is_there(suite, cluster):
+    cluster.namespace(NS)
+    cluster.fail("GET", f"*/namespaces/{NS}", 403)
+    suite.do("create")
+    assert suite.verdict()[0] == 0
+    assert "the cluster does not allow it" in suite.refused("cleanup")
+    cluster.heal()
+    suite.do("cleanup")
+
+
+@pytest.mark.thorough
 def test_unused_keys_are_named(suite):
     assert "Not used by this suite: branch." in suite.do("create", branch="main")
 

@@ -49,9 +49,9 @@ def report(jobs: Sequence[Job]) -> None:
 
 
 def reason(job: Job) -> str:
-    """The first line of what is wrong; all of it has been said before."""
-    lines = str(job.error).splitlines() or ["it does not say why."]
-    return f"{lines[0]} More of that above." if len(lines) > 1 else lines[0]
+    """What is wrong, in a line: of many the first and the last. All of it has been said before."""
+    lines = [line.strip() for line in str(job.error).splitlines() if line.strip()]
+    return " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "it does not say why."
 
 
 def remove_others(deployment: Deployment, names: Sequence[str], talk: Talk) -> None:

@@ -49,7 +49,15 @@ def _login(source: Source | None, own: Mapping[str, str]) -> dict[str, str]:
 def run(*arguments: str, directory: Path, env: Mapping[str, str] | None = None, seconds: float = QUICK) -> Done:
     """Run git on a git directory, in our process group. Raises Unreachable when it takes too long."""
     left = processes.limit.within(seconds)
-    command = ["timeout", "--foreground", "--kill-after=2", f"{left:.0f}", "git", f"--git-dir={directory}", *arguments]
+    command = [
+        "timeout",
+        "--foreground",
+        "--kill-after=2",
+        f"{max(left, 1):.0f}",
+        "git",
+        f"--git-dir={directory}",
+        *arguments,
+    ]
     done = processes.run(command, left + 5, env=env or environment())
     if done.code in (124, 137):
         raise Unreachable(f"git gave no answer within {left:.0f} s.")
