@@ -35,7 +35,7 @@ def apply(
     wanted = [placed(manifest.data, kubectl.namespace or context.namespace) for manifest in manifests]
     there = inventory.take(kubectl, selector, inventory.unusual(wanted))
     wanted = [remembering(item, wanted, there) for item in wanted]
-    stale = _stale(there, wanted)
+    stale = _stale(there, wanted, counted_on(service, context))
     work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), wanted)
     live = _live(kubectl, wanted, there)
     for item in wanted:
@@ -90,10 +90,17 @@ def _live(kubectl: Kubectl, wanted: list[Object], there: Inventory) -> dict[tupl
     return known | {key(item): item for item in (kubectl.live(others) if others else [])}
 
 
-def _stale(there: Inventory, wanted: list[Object]) -> list[Object]:
+def _stale(there: Inventory, wanted: list[Object], kept: set[tuple[str, str]]) -> list[Object]:
     """What the service has and should not, of whatever environment: its names do not tell environments apart."""
-    keys = set(map(key, wanted))
+    keys = kept.union(map(key, wanted))
     return [item for item in there.items if key(item) not in keys]
+
+
+def counted_on(service: Service, context: Context) -> set[tuple[str, str]]:
+    """The Secrets of which the spec only names the keys: whoever made them, they are not ours to delete."""
+    own = {names.resource_name(context.app, service.name): service.secrets}
+    every = own | {names.agent_name(service.name, agent.name): agent.secrets for agent in service.agents}
+    return {("Secret", name) for name, secrets in every.items() if secrets and secrets.values is None}
 
 
 def remove(kubectl: Kubectl, items: list[Object], talk: Talk) -> None:
