@@ -1,4 +1,7 @@
-"""The suite `hspec`, script by script: the real git and kubectl, before a cluster of tests/kube."""
+"""The suite `hspec`, script by script: the real git and kubectl, before a cluster of tests/kube.
+
+A whole life in `make test` is in test_hspec_portal.py, through the server.
+"""
 
 import json
 import os
@@ -14,11 +17,13 @@ import pytest
 from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
-from library import settings, sources
+from library import deploying, settings, sources
 from library.deployment import Deployment
 from shared.output import Failure
 
-from octopod.hspec.errors import HspecError
+from octopod.hspec.errors import AddressError, HspecError, WaitError
+from octopod.hspec.talk import Talk
+from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
 
 ALICE = "https://alice:open-sesame@127.0.0.1:9/shop.git"
@@ -69,6 +74,7 @@ def secret(cluster, service="web"):
 # The whole life
 
 
+@pytest.mark.thorough
 def test_deployment_lives_its_whole_life(suite, cluster):
     said = suite.do("create")
     assert re.search(r"Deploying db, web from [0-9a-f]{10} of .*/shop\.\n", said)
@@ -199,6 +205,7 @@ def test_service_that_the_source_has_no_more_is_removed_and_its_volume_kept(suit
     assert suite.verdict()[0] == 0
 
 
+@pytest.mark.thorough
 def test_failing_service_is_named_last_and_the_others_are_deployed(suite, cluster):
     cluster.pods("postgres:15", then="crash", log="no space left")
     said = suite.refused("create")
@@ -207,6 +214,18 @@ def test_failing_service_is_named_last_and_the_others_are_deployed(suite, cluste
     code, sentence = suite.verdict()
     assert code == 2 and sentence.startswith("db is ")
     assert cluster.find("deployment", "orange-web", NS)
+
+
+def test_service_that_runs_without_an_address_counts_as_deployed(capsys):
+    """Not every cluster gives addresses."""
+    jobs = [Job(SpecFile(Path(f"{name}.hspec")), "orange", NS, Talk()) for name in ("db", "web")]
+    jobs[1].error = AddressError("No address has been given.")
+    deploying.report(jobs)
+    assert capsys.readouterr().out == "Runs: db.hspec, web.hspec.\n"
+    jobs[0].error = WaitError("It crashes, and its last words are:\n  one\n  no space left")
+    with pytest.raises(Failure) as failed:
+        deploying.report(jobs)
+    assert str(failed.value) == "db.hspec is not deployed: It crashes, and its last words are: … no space left"
 
 
 @pytest.mark.thorough
