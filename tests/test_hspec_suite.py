@@ -260,14 +260,17 @@ def test_unused_keys_are_named(suite):
     assert "Not used by this suite: branch." in suite.do("create", branch="main")
 
 
-def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, tmp_path):
+def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, cluster, tmp_path):
+    """Neither those of a form nor those of a spec, also when a service says them in its last words."""
     spy = tmp_path / "kubectl"
     spy.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/seen\nexec {suite.env["KUBECTL_BIN"]} "$@"\n')
     spy.chmod(0o755)
-    suite.shop.write({"web.hspec": WEB + "startCommand: run, open sesame\n"})
-    done = suite.run("create", app={"web.secrets.API_TOKEN": "another-secret"}, env={"KUBECTL_BIN": str(spy)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "another-secret" not in done.stdout + done.stderr + (tmp_path / "seen").read_text()
+    suite.shop.write({"web.hspec": WEB.replace("{API_TOKEN: open sesame}", "{API_TOKEN: open sesame, KEY: barley}")})
+    cluster.pods("*shop/web:1.0", then="crash", log="refused: from-a-form, barley")
+    done = suite.run("create", app={"web.secrets.API_TOKEN": "from-a-form"}, env={"KUBECTL_BIN": str(spy)})
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "refused: ********, ********" in said
+    assert not re.search("from-a-form|barley", said + (tmp_path / "seen").read_text())
 
 
 # check
