@@ -22,6 +22,7 @@ from octopod.hspec.service import Artifact, BuildSpec, Dockerfile, Image, Servic
 from octopod.hspec.talk import Skipped, Talk
 
 APP = "shop"
+MANY_STEPS = "".join(f"ENV N={number}\n" for number in range(1, 201))
 
 
 class Site:
@@ -197,14 +198,14 @@ def test_an_image_without_a_tag_is_the_latest(site: Site, stack_image: str, regi
 
 @pytest.mark.usefixtures("builder_home")
 def test_a_failing_build_tells_the_last_lines_of_its_log(site: Site, stack_image: str, buildah: Buildah) -> None:
-    dockerfile = site.dockerfile(f"FROM {stack_image}\nRUN seq 200 | sed 's/^/line /'; echo the reason >&2; exit 3\n")
+    dockerfile = site.dockerfile(f"FROM {stack_image}\n{MANY_STEPS}COPY the-reason /\n")
     service = site.service("team-a/failing", None, dockerfile=dockerfile)
     with pytest.raises(BuildError) as failure:
         site.build(service)
     log = site.workspace.log("build")
     assert str(failure.value).startswith(f"The image of catalog cannot be built. The log is {log}; it ends with\n")
-    assert "  the reason\n" in str(failure.value) and "  line 200\n" in str(failure.value)
-    assert "line 150\n" not in str(failure.value) and "line 1\n" in log.read_text()
+    assert "the-reason" in str(failure.value).splitlines()[-1] and "ENV N=200\n" in str(failure.value)
+    assert "ENV N=150\n" not in str(failure.value) and "ENV N=1\n" in log.read_text()
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert not [name for name in buildah.names() if "catalog" in name]
     assert site.said.getvalue() == ""
@@ -212,12 +213,12 @@ def test_a_failing_build_tells_the_last_lines_of_its_log(site: Site, stack_image
 
 @pytest.mark.usefixtures("builder_home")
 def test_those_who_ask_for_more_are_told_the_whole_log(site: Site, stack_image: str) -> None:
-    service = site.service("team-a/verbose", None, dockerfile=site.dockerfile(f"FROM {stack_image}\nRUN seq 2000\n"))
+    service = site.service("team-a/verbose", None, dockerfile=site.dockerfile(f"FROM {stack_image}\n{MANY_STEPS}"))
     site.talk = Talk(site.said, verbose=True)
     site.build(service)
     told = [line.strip() for line in site.said.getvalue().splitlines()]
     logged = [line.strip() for line in site.workspace.log("build").read_text().splitlines()]
-    assert told == logged and {str(number) for number in range(1, 2001)} <= set(told)
+    assert told == logged and len(told) > 200
 
 
 @pytest.mark.usefixtures("builder_home")
@@ -292,8 +293,10 @@ def test_stack_images_for_those_only_who_are_logged_in_can_be_built_upon(
 @pytest.mark.usefixtures("builder_home")
 @pytest.mark.parametrize("command", ["true", ""])
 def test_a_login_that_is_missing_is_missed_before_anything_is_built(
-    command: str, site: Site, locked_registry: DockerRegistry
+    command: str, site: Site, locked_registry: DockerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")  # not for registries of this machine
     spec = BuildSpec("docker.example.test/never-looked-at", run_commands=command)
     with pytest.raises(PreflightError) as failure:
         preflight(site.service("team-a/x", locked_registry.host, build_spec=spec))

@@ -188,6 +188,14 @@ def test_a_second_run_archives_what_the_first_could_not(ctl: Kubectl, cluster: C
     assert counts(cluster) == {"shop-db": 3, "shop-web": 2}
 
 
+def test_what_somebody_else_has_woken_keeps_its_number(ctl: Kubectl, cluster: Cluster) -> None:
+    put(cluster, deployment(replicas=2))
+    archive(ctl, "shop", talk())
+    cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 1}}, "store")
+    twice(restore, ctl, cluster)
+    assert counts(cluster) == {"shop-web": 1}
+
+
 def test_what_never_had_replicas_gets_none(ctl: Kubectl, cluster: Cluster) -> None:
     put(cluster, deployment(replicas=0))
     archive(ctl, "shop", talk())

@@ -85,12 +85,20 @@ def test_old_pods_are_no_success(ctl: Kubectl, cluster: Cluster) -> None:
     assert "0 of 2 pods ready" in why(ctl)
 
 
-def test_old_pods_that_fail_are_no_failure(ctl: Kubectl, cluster: Cluster) -> None:
+def test_old_pods_that_fail_are_no_failure_of_the_new_ones(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.pods("web:1", then="crash")
-    cluster.pods("web:2", then="ready after 4 looks")
-    cluster.put(deployment("web:1").data, "store")
-    cluster.put(deployment("web:2").data, "store")
+    cluster.put(stateful_set("web:1").data, "store")
+    cluster.put(stateful_set("web:2").data, "store")
+    assert "ends again and again" not in why(ctl)
+    cluster.delete("Pod", "shop-web-0", "store")
     wait(ctl, service(), CONTEXT, talk())
+
+
+def test_old_pods_that_are_still_counted_are_waited_for(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.put(deployment().data, "store")
+    with cluster.controllers_paused():
+        cluster.patch("Deployment", "shop-web", {"status": {"replicas": 2}}, "store")
+        assert "1 of 1 pods ready, old ones to go: 1" in why(ctl)
 
 
 def test_what_the_cluster_has_not_noticed_is_waited_for(ctl: Kubectl, cluster: Cluster) -> None:
@@ -140,6 +148,12 @@ def test_the_number_of_restarts_that_are_too_many_can_be_set(
 def test_a_service_that_is_not_there_is_not_waited_for(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.put(config_map().data, "store")
     assert "is not there any more in namespace store" in why(ctl, timeout=3600)
+
+
+def test_a_cluster_that_gives_no_answer_once_is_asked_again(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.put(deployment().data, "store")
+    cluster.fail("GET", "*/pods", 500, times=2)
+    wait(ctl, service(), CONTEXT, talk(), 0)
 
 
 def test_a_cluster_that_cannot_be_asked_is_no_failure_of_the_service(ctl: Kubectl, cluster: Cluster) -> None:

@@ -36,7 +36,7 @@ def apply(
     there = inventory.take(kubectl, selector, inventory.unusual(wanted))
     wanted = [remembering(item, wanted, there) for item in wanted]
     stale = _stale(there, wanted)
-    work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+    work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), wanted)
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
@@ -119,8 +119,21 @@ def _warn_of_claims(service: Service, context: Context, there: Inventory, talk: 
 class Applying:
     """One deployment: what is needed to apply each of its objects."""
 
-    def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str) -> None:
+    def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object]) -> None:
         self.kubectl, self.talk, self.selector, self.now = kubectl, talk, selector, now
+        self.has_autoscaler = any(item["kind"] == "HorizontalPodAutoscaler" for item in wanted)
+
+    def is_scaled(self, item: Object) -> bool:
+        """Whether an autoscaler rules over the number of its replicas."""
+        return self.has_autoscaler and item["kind"] in WORKLOADS
+
+    def patch(self, wanted: Object, live: Object) -> changes.Patch | None:
+        return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
+
+    def whole(self, wanted: Object, live: Object) -> Object:
+        """What is sent when it cannot be a patch."""
+        kept = changes.keeping_count(live, wanted) if self.is_scaled(wanted) else wanted
+        return changes.annotated(wanted, self.now) | ({"spec": kept["spec"]} if "spec" in kept else {})
 
     def refuse_foreign(self, wanted: Object, live: Object | None) -> None:
         """Raise ApplyError when the object is there, and somebody else's."""
@@ -141,7 +154,7 @@ class Applying:
             self.kubectl.create(changes.annotated(wanted, self.now))
             return self.tell(wanted, "created")
         kept = changes.keeping_claims(live, wanted)
-        patch = changes.patch(live, kept, self.now)
+        patch = self.patch(kept, live)
         if patch == []:
             return self.tell(wanted, "unchanged")
         broken = self.broken_pods(live)
@@ -167,7 +180,7 @@ class Applying:
         if not fresh:
             self.kubectl.create(changes.annotated(wanted, self.now))
             return "created"
-        return self._change(wanted, fresh[0], changes.patch(fresh[0], wanted, self.now))
+        return self._change(wanted, fresh[0], self.patch(wanted, fresh[0]))
 
     def _change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
         if patch is not None and self.kubectl.reads_patch_files:
@@ -180,7 +193,7 @@ class Applying:
                 self.kubectl.reads_patch_files = (
                     False  # an old one: its patches would be seen by all in the list of processes
                 )
-        self.kubectl.replace(changes.replacement(live, changes.annotated(wanted, self.now)))
+        self.kubectl.replace(changes.replacement(live, self.whole(wanted, live)))
         if patch is not None or not changes.is_comparable(wanted):
             return "replaced"
         return "replaced, because it was not as the last deployment left it"
@@ -189,7 +202,7 @@ class Applying:
         """Delete and create what cannot be changed. Nothing is deleted that could not be created."""
         if refusal.reason not in REFUSED:
             raise refusal
-        item = changes.annotated(wanted, self.now)
+        item = self.whole(wanted, live)
         try:
             self.kubectl.create(item, "--dry-run=server")
         except Refusal as problem:

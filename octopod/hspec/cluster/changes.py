@@ -8,7 +8,7 @@ import jsonpatch
 import jsonpointer
 
 from .. import names
-from .inventory import annotation
+from .inventory import WORKLOADS, annotation
 from .kubectl import Object
 
 LIMIT = 256 * 1024  # bytes of all annotations of an object, as the API has it
@@ -48,12 +48,18 @@ def last_applied(live: Object) -> Object | None:
     return value | kept
 
 
-def patch(live: Object, manifest: Object, now: str) -> Patch | None:
-    """What to change (RFC 6902), empty when nothing; None when the live object is not what the patch starts from."""
+def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) -> Patch | None:
+    """What to change (RFC 6902), empty when nothing; None when the live object is not what the patch starts from.
+
+    With `is_scaled`, somebody else rules over the number of replicas: it is left alone.
+    """
     source = last_applied(live)
     if source is None or not is_comparable(manifest):
         return None
-    steps: Patch = jsonpatch.make_patch(_even(source), _even(manifest)).patch + waking(live, manifest)
+    steps: Patch = jsonpatch.make_patch(_even(source), _even(manifest)).patch
+    if is_scaled:
+        steps = [step for step in steps if step["path"] != "/spec/replicas"]
+    steps += waking(live, manifest)
     if not fits(live, source, steps):
         return None
     notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if steps else {}
@@ -104,10 +110,9 @@ def _identities(at: str, items: list[Any]) -> Patch:
 
 def waking(live: Object, manifest: Object) -> Patch:
     """What makes an archived workload run again."""
-    count = annotation(live, ARCHIVED)
-    if not count:
+    if not annotation(live, ARCHIVED):
         return []
-    replicas = manifest["spec"].get("replicas", int(count) if count.isdigit() else 1)
+    replicas = manifest["spec"].get("replicas", _count(live))
     return [
         {"op": "remove", "path": f"/metadata/annotations/{escape(ARCHIVED)}"},
         {"op": "add", "path": "/spec/replicas", "value": replicas},
@@ -127,11 +132,25 @@ def replacement(live: Object, manifest: Object) -> Object:
     if manifest["kind"] == "Service":
         kept = {key: live["spec"][key] for key in ASSIGNED if key in live["spec"]}
         wanted["spec"] = kept | wanted["spec"]
+    if manifest["kind"] in WORKLOADS:
+        wanted["spec"].setdefault("replicas", _count(live))
     return wanted
+
+
+def _count(live: Object) -> int:
+    """How many replicas a workload has, or had before it was archived."""
+    known = annotation(live, ARCHIVED)
+    count: int = int(known) if known.isdigit() else live["spec"].get("replicas", 1)
+    return count
 
 
 def _is_ours(key: str) -> bool:
     return key.startswith("hyscale.io/")
+
+
+def keeping_count(live: Object, manifest: Object) -> Object:
+    """A workload with as many replicas as its autoscaler has given it."""
+    return manifest | {"spec": manifest["spec"] | {"replicas": _count(live)}}
 
 
 def keeping_claims(live: Object, manifest: Object) -> Object:
@@ -140,6 +159,10 @@ def keeping_claims(live: Object, manifest: Object) -> Object:
         return manifest
     source = last_applied(live) or live
     old, new = (one["spec"].get("volumeClaimTemplates") or [] for one in (source, manifest))
-    if not old or [one["metadata"]["name"] for one in old] != [one["metadata"]["name"] for one in new]:
+    if not old or _volumes(old) != _volumes(new):
         return manifest
     return manifest | {"spec": manifest["spec"] | {"volumeClaimTemplates": old}}
+
+
+def _volumes(templates: list[Object]) -> list[str]:
+    return sorted(one["metadata"]["name"] for one in templates)

@@ -79,7 +79,7 @@ def _only_loses(workload: Object, wanted: int, staying: list[Object]) -> bool:
     """Whether all that is going on is that replicas go: none is missing, and no new version comes."""
     status = pods.status_of(workload)
     is_settled = status.get("updatedReplicas", status.get("replicas", 0)) == status.get("replicas", 0)
-    return wanted == 0 or (is_settled and len(staying) >= wanted and all(map(pods.is_ready, staying)))
+    return is_settled and len(staying) >= wanted and all(map(pods.is_ready, staying))
 
 
 def _count(number: int) -> str:

@@ -3,15 +3,16 @@
 import time
 from typing import NamedTuple
 
-from ..errors import WaitError
+from ..errors import ClusterError, WaitError
 from ..service import Context, Service
 from ..talk import Talk
 from . import pods
-from .kubectl import Kubectl, Object
+from .kubectl import Forbidden, Kubectl, Object
 from .looking import Sight, look, pause
 from .pods import Trouble
 
 PER_REPLICA = 120  # seconds
+ATTEMPTS = 4  # at a look, in a row
 LINES = 10  # of the log of a container that has crashed
 
 
@@ -29,7 +30,7 @@ def wait(
     """Return when the service runs as applied. Raises WaitError as soon as it is known not to, or when time is up."""
     started, told = time.monotonic(), ""
     while True:
-        sight = look(kubectl, context.app, service.name)
+        sight = _patient_look(kubectl, service, context)
         workload = sight.workload
         if workload is None:
             raise WaitError(f"Service {service.name} of app {context.app} is not there any more{kubectl.place}.")
@@ -45,6 +46,18 @@ def wait(
         if time.monotonic() - started >= limit:
             raise _too_late(kubectl, service, context, sight, progress, limit)
         time.sleep(pause())
+
+
+def _patient_look(kubectl: Kubectl, service: Service, context: Context) -> Sight:
+    """A cluster that gives no answer once may well give one the next time."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return look(kubectl, context.app, service.name)
+        except Forbidden:
+            raise
+        except ClusterError:
+            time.sleep(pause())
+    return look(kubectl, context.app, service.name)
 
 
 def asked(workload: Object) -> int:
@@ -63,7 +76,7 @@ def progress_of(workload: Object, sight: Sight) -> Progress:
     if ready >= wanted and _is_complete(workload, status):
         return Progress(True, text)
     if ready >= wanted and old > 0:
-        return Progress(False, f"{text}, {old} old ones to go")
+        return Progress(False, f"{text}, old ones to go: {old}")
     return Progress(False, text, _held_up(status, sight))
 
 
