@@ -144,6 +144,16 @@ def test_killed_create_is_repeated(suite, cluster):
 
 
 @pytest.mark.thorough
+def test_create_that_is_told_to_end_does_so_in_peace(suite, cluster):
+    cluster.pods("*shop/web:1.0", then="never ready")
+    process = suite.start("create")
+    cluster.wait_for(lambda: cluster.find("deployment", "orange-web", NS), "half of it")
+    os.killpg(process.pid, signal.SIGTERM)
+    said = process.communicate()[0]
+    assert process.returncode == 143 and "Traceback" not in said
+
+
+@pytest.mark.thorough
 def test_create_that_was_killed_before_a_service_is_ended_by_unarchive(suite, cluster):
     """Nothing would be missed by whoever only looks at what there is."""
     cluster.pods("postgres:15", then="never ready")

@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from octopod.hspec.cluster.kubectl import Kubectl, Refusal
-from octopod.hspec.cluster.looking import pause
 from shared.output import Failure, say
 
 from library.deployment import Deployment
+from octopod.hspec.cluster.kubectl import Kubectl, Refusal
+from octopod.hspec.cluster.looking import pause
 from octopod.hspec.errors import ClusterError
 
 OWNER = "octopod/deployment"
