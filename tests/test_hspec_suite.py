@@ -17,14 +17,14 @@ import pytest
 from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
+
 from library import deploying, settings, sources
 from library.deployment import Deployment
-from shared.output import Failure
-
 from octopod.hspec.errors import AddressError, HspecError, WaitError
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
+from shared.output import Failure
 
 ALICE = "https://alice:open-sesame@127.0.0.1:9/shop.git"
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO, cast
 
-from shared import output, processes
-from shared.output import Failure, Unreachable, complain, masked
-
 from octopod.hspec.errors import HspecError
 from octopod.hspec.talk import Talk
+from shared import output, processes
+from shared.output import Failure, Unreachable, complain, masked
 
 shortened: set[str] = set()  # directories that mean nothing to people
 
