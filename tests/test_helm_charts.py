@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helming import CHARTS, basic
+
 from lib import contents
 from shared.output import Failure
 

@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from helming import basic
+
 from lib import credentials, images, registry
 from lib.credentials import Keyring
 from lib.images import Image, parse

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from conftest import eventually
+
 from lib.owners import Owners, is_volume_of
 from lib.scalable import ARCHIVED
 

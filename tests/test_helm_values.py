@@ -7,6 +7,7 @@ import pytest
 from helming import CHARTS
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lib import configuration, contents, values
 from lib.values import Refused
 from shared.output import SECRET_KEY

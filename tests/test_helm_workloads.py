@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from lib import addresses, scalable, workloads
 from shared.output import Failure
 

@@ -65,6 +65,10 @@ def test_two_services_of_a_repository_from_the_browser_to_running_and_away(porta
 
     act(page, "Move to archive", "Archived")
     assert cluster.names("pod", NS) == []
+    page.get_by_role("button", name="Restore").click()
+    expect(status(page)).to_have_text(re.compile("Running"))
+    assert cluster.get("deployment", "orange-web", NS)["spec"]["replicas"] == 2
+    act(page, "Move to archive", "Archived")
     page.get_by_role("link", name="Remove for good").click()
     page.locator("#typed").fill("orange")
     page.keyboard.press("Enter")

@@ -1,4 +1,7 @@
-"""The suite `hspec`, script by script: the real git and kubectl, before a cluster of tests/kube."""
+"""The suite `hspec`, script by script: the real git and kubectl, before a cluster of tests/kube.
+
+A whole life in `make test` is in test_hspec_portal.py, through the server.
+"""
 
 import json
 import os
@@ -14,12 +17,14 @@ import pytest
 from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
-from library import settings, sources
-from library.deployment import Deployment
-from shared.output import Failure
 
-from octopod.hspec.errors import HspecError
+from library import deploying, settings, sources
+from library.deployment import Deployment
+from octopod.hspec.errors import AddressError, HspecError, WaitError
+from octopod.hspec.talk import Talk
+from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
+from shared.output import Failure
 
 ALICE = "https://alice:open-sesame@127.0.0.1:9/shop.git"
 
@@ -69,6 +74,7 @@ def secret(cluster, service="web"):
 # The whole life
 
 
+@pytest.mark.thorough
 def test_deployment_lives_its_whole_life(suite, cluster):
     said = suite.do("create")
     assert re.search(r"Deploying db, web from [0-9a-f]{10} of .*/shop\.\n", said)
@@ -138,6 +144,16 @@ def test_killed_create_is_repeated(suite, cluster):
 
 
 @pytest.mark.thorough
+def test_create_that_is_told_to_end_does_so_in_peace(suite, cluster):
+    cluster.pods("*shop/web:1.0", then="never ready")
+    process = suite.start("create")
+    cluster.wait_for(lambda: cluster.find("deployment", "orange-web", NS), "half of it")
+    os.killpg(process.pid, signal.SIGTERM)
+    said = process.communicate()[0]
+    assert process.returncode == 143 and "Traceback" not in said
+
+
+@pytest.mark.thorough
 def test_create_that_was_killed_before_a_service_is_ended_by_unarchive(suite, cluster):
     """Nothing would be missed by whoever only looks at what there is."""
     cluster.pods("postgres:15", then="never ready")
@@ -199,6 +215,7 @@ def test_service_that_the_source_has_no_more_is_removed_and_its_volume_kept(suit
     assert suite.verdict()[0] == 0
 
 
+@pytest.mark.thorough
 def test_failing_service_is_named_last_and_the_others_are_deployed(suite, cluster):
     cluster.pods("postgres:15", then="crash", log="no space left")
     said = suite.refused("create")
@@ -207,6 +224,18 @@ def test_failing_service_is_named_last_and_the_others_are_deployed(suite, cluste
     code, sentence = suite.verdict()
     assert code == 2 and sentence.startswith("db is ")
     assert cluster.find("deployment", "orange-web", NS)
+
+
+def test_service_that_runs_without_an_address_counts_as_deployed(capsys):
+    """Not every cluster gives addresses."""
+    jobs = [Job(SpecFile(Path(f"{name}.hspec")), "orange", NS, Talk()) for name in ("db", "web")]
+    jobs[1].error = AddressError("No address has been given.")
+    deploying.report(jobs)
+    assert capsys.readouterr().out == "Runs: db.hspec, web.hspec.\n"
+    jobs[0].error = WaitError("It crashes, and its last words are:\n  one\n  no space left")
+    with pytest.raises(Failure) as failed:
+        deploying.report(jobs)
+    assert str(failed.value) == "db.hspec is not deployed: It crashes, and its last words are: … no space left"
 
 
 @pytest.mark.thorough
@@ -241,14 +270,17 @@ def test_unused_keys_are_named(suite):
     assert "Not used by this suite: branch." in suite.do("create", branch="main")
 
 
-def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, tmp_path):
+def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, cluster, tmp_path):
+    """Neither those of a form nor those of a spec, also when a service says them in its last words."""
     spy = tmp_path / "kubectl"
     spy.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/seen\nexec {suite.env["KUBECTL_BIN"]} "$@"\n')
     spy.chmod(0o755)
-    suite.shop.write({"web.hspec": WEB + "startCommand: run, open sesame\n"})
-    done = suite.run("create", app={"web.secrets.API_TOKEN": "another-secret"}, env={"KUBECTL_BIN": str(spy)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "another-secret" not in done.stdout + done.stderr + (tmp_path / "seen").read_text()
+    suite.shop.write({"web.hspec": WEB.replace("{API_TOKEN: open sesame}", "{API_TOKEN: open sesame, KEY: barley}")})
+    cluster.pods("*shop/web:1.0", then="crash", log="refused: from-a-form, barley")
+    done = suite.run("create", app={"web.secrets.API_TOKEN": "from-a-form"}, env={"KUBECTL_BIN": str(spy)})
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "refused: ********, ********" in said
+    assert not re.search("from-a-form|barley", said + (tmp_path / "seen").read_text())
 
 
 # check

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from shared.output import Failure, say
-
 from lib import scalable
 from lib.deployment import WORKLOADS, Deployment, unique
 from lib.kube import Object, as_list, title
+from shared.output import Failure, say
 
 FINISHED = ("Succeeded", "Failed")
 ATTEMPTS = 5  # at changing an object that somebody else changes too

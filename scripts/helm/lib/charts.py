@@ -13,14 +13,13 @@ import urllib.parse
 from pathlib import Path
 from typing import NamedTuple
 
+from lib import credentials
+from lib.registry import Denied, Missing, Registry, Silent
+from lib.settings import Settings
 from shared import processes
 from shared.arguments import Request
 from shared.files import age, is_below, locked, write_privately
 from shared.output import Failure, complain
-
-from lib import credentials
-from lib.registry import Denied, Missing, Registry, Silent
-from lib.settings import Settings
 
 FRESH = 600.0  # seconds
 LAYERS = ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", "application/tar+gzip")

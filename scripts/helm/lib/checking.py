@@ -1,12 +1,11 @@
 """How a release is, and whether it is what was asked for."""
 
-from shared.output import Failure, complain, say
-
 from lib import workloads
 from lib.deployment import WORKLOADS, Deployment, unique
 from lib.images import Image, parse
 from lib.kube import Object, title
 from lib.workloads import Health
+from shared.output import Failure, complain, say
 
 HEALTHY, UNHEALTHY, PARTIAL, ANOTHER = 0, 1, 2, 3
 

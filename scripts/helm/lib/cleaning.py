@@ -2,13 +2,12 @@
 
 import time
 
-from shared.files import locked
-from shared.output import Failure, say
-
 from lib import archiving
 from lib.deployment import Deployment, unique
 from lib.kube import Object, title
 from lib.owners import INSTANCE, is_volume_of, lies_in
+from shared.files import locked
+from shared.output import Failure, say
 
 CLAIMS = "persistentvolumeclaims"
 LEFT = f"{CLAIMS},secrets,configmaps,jobs"

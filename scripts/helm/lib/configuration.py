@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared import handed_out
-from shared.arguments import Request
-from shared.files import is_below
-from shared.output import Failure
-
 from lib import values
 from lib.contents import Contents, mapping
 from lib.settings import Settings
 from lib.values import Pairs, Refused, Values
+from shared import handed_out
+from shared.arguments import Request
+from shared.files import is_below
+from shared.output import Failure
 
 
 class Configuration:

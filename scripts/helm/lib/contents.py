@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import yaml
-from shared.files import is_below
-from shared.output import Failure
 
 from lib.documents import load
 from lib.values import Values, merge, with_strings
+from shared.files import is_below
+from shared.output import Failure
 
 MOST_BYTES = 50 << 20  # of a chart, unpacked; with its subcharts, in packages or not
 MOST_FILES = 10_000

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.output import hide
-
 from lib.images import DEFAULT_HOST, DOCKER_HUB
+from shared.output import hide
 
 
 class Login(NamedTuple):

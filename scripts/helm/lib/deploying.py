@@ -1,12 +1,11 @@
 """Install or upgrade a release, so that it either works afterwards or is what it was before."""
 
-from shared.files import locked
-from shared.output import Failure, complain, say
-
 from lib import archiving, workloads
 from lib.deployment import WORKLOADS, Deployment
 from lib.kube import as_list, title
 from lib.settings import KNOWN_KEYS
+from shared.files import locked
+from shared.output import Failure, complain, say
 
 RECORDS = "secrets,configmaps"  # where helm keeps what it knows of releases
 LOG_LINES = 5

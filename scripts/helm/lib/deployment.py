@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from shared import arguments
-from shared.output import Failure
-
 from lib import charts, configuration, contents, scalable, settings
 from lib.configuration import Configuration
 from lib.documents import load_objects
@@ -15,6 +12,8 @@ from lib.helm import Helm, Release, capabilities
 from lib.kube import Kube, Object
 from lib.owners import Owners
 from lib.values import Values
+from shared import arguments
+from shared.output import Failure
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 

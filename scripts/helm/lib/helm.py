@@ -8,15 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared import processes
-from shared.files import age, write_privately
-from shared.output import Failure, Unreachable
-from shared.processes import Done, no_answer
-
 from lib.documents import load_objects
 from lib.kube import Kube, Object
 from lib.settings import Settings
 from lib.values import Values
+from shared import processes
+from shared.files import age, write_privately
+from shared.output import Failure, Unreachable
+from shared.processes import Done, no_answer
 
 PATIENCE = 25.0  # seconds for a question: check has 60 in all
 CAPABILITIES_KEPT = 600.0

@@ -4,13 +4,12 @@ import binascii
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.output import Failure, complain
-
 from lib import credentials, images
 from lib.credentials import Keyring
 from lib.deployment import Deployment
 from lib.kube import Object
 from lib.registry import Denied, Missing, Registry, Silent
+from shared.output import Failure, complain
 
 AT_ONCE = 8
 

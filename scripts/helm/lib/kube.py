@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from lib.settings import Settings
 from shared import processes
 from shared.processes import Done, failure, no_answer
-
-from lib.settings import Settings
 
 Object = dict[str, Any]
 TIMEOUT = 15  # seconds for one request

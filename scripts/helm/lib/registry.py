@@ -11,11 +11,10 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shared import processes
-from shared.output import Unreachable
-
 from lib.credentials import Keyring, Login
 from lib.images import DEFAULT_HOST
+from shared import processes
+from shared.output import Unreachable
 
 TIMEOUT = 10.0
 MANIFESTS = ", ".join(

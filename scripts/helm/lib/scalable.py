@@ -9,9 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.output import Failure
-
 from lib.kube import Object
+from shared.output import Failure
 
 ARCHIVED = "octopod/archived"
 SUITE = Path(__file__).resolve().parent.parent / "scalable.toml"

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from shared.output import Failure, complain
-
 from library.deployment import Deployment
 from octopod.hspec import cluster
 from octopod.hspec.errors import HspecError
 from octopod.hspec.service import LoadBalancer, Service
+from shared.output import Failure, complain
 
 Link = tuple[str, str]
 SECURE = ("443", "8443")

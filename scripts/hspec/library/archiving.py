@@ -2,13 +2,12 @@
 
 import time
 
-from octopod.hspec.cluster.looking import pause
-from shared.files import locked
-from shared.output import Failure, say
-
 from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
+from octopod.hspec.cluster.looking import pause
+from shared.files import locked
+from shared.output import Failure, say
 
 PATIENCE = 600  # seconds until all has to run again, unless DEPLOY_TIMEOUT says otherwise
 

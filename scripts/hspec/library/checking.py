@@ -4,8 +4,6 @@ import json
 from functools import partial
 from typing import Any
 
-from shared.output import Failure, say
-
 from library.deployment import Deployment, short
 from library.running import new_talk
 from octopod.hspec import cluster, names
@@ -13,6 +11,7 @@ from octopod.hspec import images as engine_images
 from octopod.hspec.cluster import ServiceStatus
 from octopod.hspec.errors import HspecError
 from octopod.hspec.workflow import Job, SpecFile, check_name
+from shared.output import Failure, say
 
 HEALTHY, UNHEALTHY, PARTIAL, ANOTHER = 0, 1, 2, 3
 OVER = ("Succeeded", "Failed")

@@ -2,14 +2,13 @@
 
 import shutil
 
-from shared.files import locked
-from shared.output import say
-
 from library import namespaces
 from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
 from octopod.hspec.home import app_directory
+from shared.files import locked
+from shared.output import say
 
 
 def clean(deployment: Deployment) -> None:

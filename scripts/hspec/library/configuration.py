@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from shared import handed_out
-from shared.output import Failure
-
 from library import fields
 from library.fields import Field
 from octopod.hspec.service import Service
+from shared import handed_out
+from shared.output import Failure
 
 Pairs = Sequence[tuple[str, str]]
 MOST = 20  # keys in a sentence

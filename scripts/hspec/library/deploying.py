@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from shared.files import locked
-from shared.output import Failure, say
-
 from library import checking, namespaces
 from library.deployment import Deployment
 from library.running import new_talk
@@ -13,6 +10,8 @@ from octopod.hspec import cluster, workflow
 from octopod.hspec.errors import AddressError
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
+from shared.files import locked
+from shared.output import Failure, say
 
 
 def deploy(deployment: Deployment) -> None:

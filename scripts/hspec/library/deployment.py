@@ -8,10 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared import arguments, handed_out
-from shared.files import write_privately
-from shared.output import SECRET_KEY, Failure, hide
-
 from library import configuration, settings, sources, specs
 from library.configuration import Form
 from library.mirrors import Mirror
@@ -20,6 +16,9 @@ from library.specs import Found
 from octopod.hspec.cluster import Kubectl
 from octopod.hspec.images.stages import is_made
 from octopod.hspec.service import Agent, Service
+from shared import arguments, handed_out
+from shared.files import write_privately
+from shared.output import SECRET_KEY, Failure, hide
 
 LONGEST = 63  # characters of a namespace's name
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from library.sources import Source
 from shared import processes
 from shared.output import Failure, Unreachable
 from shared.processes import Done
-
-from library.sources import Source
 
 QUIET = {
     "GIT_TERMINAL_PROMPT": "0",

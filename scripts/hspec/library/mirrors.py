@@ -14,12 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from library import git
+from library.sources import CONTROL, Source
 from shared import processes
 from shared.files import age, locked
 from shared.output import Failure
-
-from library import git
-from library.sources import CONTROL, Source
 
 HEAD = "refs/octopod/HEAD"
 FETCH = 600.0  # seconds

@@ -3,12 +3,11 @@
 import time
 from typing import Any
 
+from library.deployment import Deployment
 from octopod.hspec.cluster.kubectl import Kubectl, Refusal
 from octopod.hspec.cluster.looking import pause
-from shared.output import Failure, say
-
-from library.deployment import Deployment
 from octopod.hspec.errors import ClusterError
+from shared.output import Failure, say
 
 OWNER = "octopod/deployment"
 PATIENCE = 120  # seconds until a namespace that is on its way out has to be gone

@@ -1,13 +1,12 @@
 """What is looked at when the server starts."""
 
-from octopod.hspec.images.builders import find_builder
-from shared import processes
-from shared.output import Failure, complain, say
-
 from library import git, settings, sources
 from library.mirrors import Mirror
 from library.settings import Settings
 from octopod.hspec.errors import HspecError
+from octopod.hspec.images.builders import find_builder
+from shared import processes
+from shared.output import Failure, complain, say
 
 
 def prepare() -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO, cast
 
-from shared import output, processes
-from shared.output import Failure, Unreachable, complain, masked
-
 from octopod.hspec.errors import HspecError
 from octopod.hspec.talk import Talk
+from shared import output, processes
+from shared.output import Failure, Unreachable, complain, masked
 
 shortened: set[str] = set()  # directories that mean nothing to people
 
 
 def run(script: Callable[[], int | None], errors_to: Callable[[str], None] = complain) -> None:
-    """Run a script to its end. What the engine fails with is said like any other Failure."""
+    """Run a script to its end. What the engine fails with is said like any other Failure; whoever is told to end still
+    removes what is only there meanwhile, logins above all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     def with_plain_errors() -> int | None:
         try:

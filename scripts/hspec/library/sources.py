@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from library.settings import Settings
 from shared.files import is_below
 from shared.output import Failure, hide
-
-from library.settings import Settings
 
 SCHEMES = ("https", "http", "ssh", "git")
 OVER_SSH = re.compile(r"([A-Za-z0-9][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?!:|//).+")  # user@host:path

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.files import is_below
-from shared.output import Failure
-
 from octopod.hspec import spec
 from octopod.hspec.errors import HspecError, InvalidSpec, Problem
 from octopod.hspec.service import Service
+from shared.files import is_below
+from shared.output import Failure
 
 SPEC_NAME = re.compile(r".*\.hspec(\.ya?ml)?")
 MOST = 8  # names in a sentence
