@@ -34,7 +34,7 @@ from octopod.hspec.cluster import Kubectl, apply, archive, preflight
 from octopod.hspec.cluster.applying import placed
 from octopod.hspec.cluster.changes import annotated
 from octopod.hspec.errors import ApplyError, ClusterError, PreflightError
-from octopod.hspec.service import Service
+from octopod.hspec.service import Secrets, Service
 
 ALL = [config_map(MODE="plain"), secret(KEY="hidden"), network(), deployment(replicas=2)]
 
@@ -305,6 +305,12 @@ def test_what_the_service_has_no_longer_is_removed_last(deploy: Deployer, cluste
     assert sorted(line.split()[1] for line in done[2:]) == ["configmaps/shop-web", "secrets/shop-web", "services/web"]
     assert cluster.names("ConfigMap", "store") == ["shop-other"]
     assert "Service web: deleted, the service has it no longer" in deploy.told
+
+
+def test_a_secret_that_the_spec_counts_on_stays(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(deployment(), secret(KEY="hidden"), secret("service-web-agent-log"))
+    deploy(deployment(), of=service(secrets=Secrets(("KEY",))))
+    assert cluster.names("Secret") == ["shop-web"]
 
 
 def test_a_refused_deployment_leaves_running_what_ran(deploy: Deployer, cluster: Cluster) -> None:

@@ -93,6 +93,11 @@ def test_patch_is_merged(source, patch, merged):
         ({"volumes": [{"name": "a"}]}, {"volumes": [{"name": None}]}, "`name` is missing"),
         ({"volumes": [{"name": "a"}]}, {"volumes": [{"name": ["a"]}]}, "`name` is missing"),
         ({"volumes": [{"name": "a"}]}, {"volumes": ["a"]}, "`name` is missing"),
+        (
+            {"volumes": [{"name": "a"}]},
+            {"volumes": [{"name": "b"}, {"name": "b"}]},
+            r'volumes\[1\]: "b" is there twice',
+        ),
         ([{"x": 1}], [{"x": 1}], "a list of mappings"),
     ],
 )
@@ -113,7 +118,9 @@ VALUES = LISTS | st.recursive(
     lambda inner: st.dictionaries(st.sampled_from("xyz"), inner, max_size=2),
 )
 NAMED = st.lists(
-    st.fixed_dictionaries({"name": st.sampled_from("abc")}, optional={"x": VALUES, "y": VALUES}), max_size=3
+    st.fixed_dictionaries({"name": st.sampled_from("abc")}, optional={"x": VALUES, "y": VALUES}),
+    max_size=3,
+    unique_by=lambda item: item["name"],
 )
 PATCHES = st.fixed_dictionaries(
     {}, optional={"volumes": NAMED, "t": VALUES, "u": VALUES, "allowTraffic": st.lists(VALUES)}

@@ -7,7 +7,7 @@ import pytest
 from hspec_specs import FULL, changed, full, problems, specs, spoiled
 from hypothesis import given, settings
 from test_hspec_profiles import FIELDS, profile
-from test_hspec_spec import BAD, GOOD
+from test_hspec_spec import BAD, GOOD, short
 
 from octopod.hspec.spec import json_schema, profile_schema, reference
 
@@ -47,7 +47,7 @@ def test_schema_takes_the_spec_that_says_everything():
         SPEC.validate(full(path))
 
 
-@pytest.mark.parametrize(("path", "value"), [row[:2] for row in GOOD], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("path", "value"), [row[:2] for row in GOOD], ids=short)
 def test_schema_takes_what_loading_takes(path, value):
     SPEC.validate(changed(path, value))
 
@@ -55,7 +55,7 @@ def test_schema_takes_what_loading_takes(path, value):
 @pytest.mark.parametrize(
     ("path", "value"),
     [(path, value) for path, values in BAD if path not in BEYOND for value in values] + SEEN,
-    ids=lambda value: str(value)[:40],
+    ids=short,
 )
 def test_schema_refuses_what_loading_refuses(path, value, tmp_path):
     assert not SPEC.is_valid(changed(path, value))

@@ -44,6 +44,11 @@ from octopod.hspec.spec.model import SPEC, VERSIONS
 FIELDS = {".".join(path): field for path, field in walk(SPEC)}
 
 
+def short(value) -> str:
+    """A value in the name of a test: the same in all processes."""
+    return "" if callable(value) else str(value)[:40]
+
+
 def first(path: str) -> str:
     return path.replace("[]", "[0]")
 
@@ -233,7 +238,7 @@ GOOD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "is_right"), GOOD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("path", "value", "is_right"), GOOD, ids=short)
 def test_value_is_taken(path, value, is_right, tmp_path):
     assert is_right(loaded(tmp_path, changed(path, value)))
 
@@ -298,9 +303,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "value"), [(path, value) for path, values in BAD for value in values], ids=lambda value: str(value)[:40]
-)
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in BAD for value in values], ids=short)
 def test_value_is_refused_with_its_field_and_line(path, value, tmp_path):
     spec = changed(path, value)
     if path == "loadBalancer.host":
@@ -497,7 +500,7 @@ FILE_FIELDS = [
 
 
 @pytest.mark.parametrize("outside", OUTSIDE)
-@pytest.mark.parametrize(("path", "form"), FILE_FIELDS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "form"), FILE_FIELDS, ids=short)
 def test_no_file_is_taken_from_outside_of_a_root(path, form, outside, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
@@ -588,3 +591,25 @@ def test_fifty_specs_load_in_a_moment(tmp_path):
     for _ in range(50):
         load(path)
     assert time.process_time() - started < 1.0  # a fifth of this is usual
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        minimal(**{f"replicaz{number}": 1 for number in range(9_000)}),
+        minimal(secrets=[f"A{number}" for number in range(9_000)]),
+        minimal(ports=[{"port": number} for number in range(1, 5_000)],
+                allowTraffic=[{"ports": list(range(10_000, 14_000))}]),
+        minimal(startCommand=" " * 400_000 + "x", cpu="1" * 400_000),
+        {"name": "web", "image": {"name": "a-" * 200_000, "registry": "a." * 200_000, "tag": "a" * 100_000}},
+    ],
+    ids=["unknown", "secrets", "ports", "blanks", "names"],
+)  # fmt: skip
+def test_what_is_as_large_as_it_may_be_is_checked_without_delay(spec, tmp_path):
+    path = write(tmp_path, spec)
+    started = time.process_time()
+    try:
+        load(path)
+    except InvalidSpec as error:
+        assert all(len(problem.message) < 500 for problem in error.problems)  # noqa: PT017 -- either outcome is right
+    assert time.process_time() - started < 3.0  # a tenth of this is usual

@@ -4,9 +4,6 @@ import copy
 import json
 from typing import Any
 
-import jsonpatch
-import jsonpointer
-
 from .. import names
 from .inventory import WORKLOADS, annotation
 from .kubectl import Object
@@ -56,7 +53,7 @@ def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) 
     source = last_applied(live)
     if source is None or not is_comparable(manifest):
         return None
-    steps: Patch = jsonpatch.make_patch(_even(source), _even(manifest)).patch
+    steps = difference(_even(source), _even(manifest))
     if is_scaled:
         steps = [step for step in steps if step["path"] != "/spec/replicas"]
     steps += waking(live, manifest)
@@ -68,6 +65,14 @@ def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) 
     ]
 
 
+def difference(source: Object, target: Object) -> Patch:
+    """RFC 6902: what makes the one the other."""
+    import jsonpatch  # here: only who deploys needs it
+
+    steps: Patch = jsonpatch.make_patch(source, target).patch
+    return steps
+
+
 def _even(manifest: Object) -> Object:
     """With annotations, even if there are none: those that others have set must not be replaced as a whole."""
     annotations = manifest["metadata"].get("annotations") or {}
@@ -76,18 +81,23 @@ def _even(manifest: Object) -> Object:
 
 def fits(live: Object, source: Object, steps: Patch) -> bool:
     """Whether the patch does to the live object what it does to its source: nobody has changed what it is about."""
+    import jsonpatch
+    from jsonpointer import JsonPointerException
+
     try:
         jsonpatch.apply_patch(live, _checks(source, steps) + steps)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError):
+    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, KeyError):
         return False
     return True
 
 
 def _checks(source: Object, steps: Patch) -> Patch:
     """Lists are patched by position: what the patch finds there must be what it expects."""
+    from jsonpointer import resolve_pointer
+
     paths = [step[end] for step in steps for end in ("path", "from") if end in step]
     lists = {at for path in paths for at in _lists_on(path)}
-    known = {at: jsonpointer.resolve_pointer(source, at, None) for at in sorted(lists)}
+    known = {at: resolve_pointer(source, at, None) for at in sorted(lists)}
     return [check for at, value in known.items() if isinstance(value, list) for check in _identities(at, value)]
 
 

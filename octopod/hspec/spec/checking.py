@@ -10,6 +10,8 @@ from .model import SPEC
 from .nodes import Node, Path, write_path
 from .report import Report, quoted, shown
 
+HINTS = 20  # unknown fields in one place that are worth comparing with all that are known
+
 
 def check(node: Node, kind: Kind, path: Path, report: Report) -> Any:
     """The value as texts, numbers, booleans, lists and mappings; None where it is absent or wrong."""
@@ -72,9 +74,10 @@ def is_absent(node: Node | None, kind: Kind) -> bool:
 
 
 def _warn_of_unknown(node: Node, kind: Group, path: Path, report: Report) -> None:
-    for name in node.value:
-        if name not in kind.by_name:
-            report.warn((*path, name), f"There is no such field; it is ignored.{nearest(name, kind)}")
+    unknown = [name for name in node.value if name not in kind.by_name]
+    for position, name in enumerate(unknown):
+        hint = nearest(name, kind) if position < HINTS else ""
+        report.warn((*path, name), f"There is no such field; it is ignored.{hint}")
 
 
 def nearest(name: str, kind: Group) -> str:

@@ -20,9 +20,9 @@ def check_config(draft: Draft) -> None:
     for path, owner in draft.owners():
         variables = _check_props(draft, (*path, "props"), owner.get("props") or {})
         secrets = owner.get("secrets") or {}
-        for name in filter(None, secrets):
-            where: Path = (*path, "secrets", name if isinstance(secrets, dict) else secrets.index(name))
-            _check_variable(draft, where, name)
+        for index, name in enumerate(secrets):
+            where: Path = (*path, "secrets", name if isinstance(secrets, dict) else index)
+            _check_variable(draft, where, name or "")
             if name in variables:
                 draft.report.warn(where, f"There is a prop {quoted(name)} too; the secret wins.")
         if isinstance(secrets, dict):

@@ -1,6 +1,7 @@
 """What a spec names must be there: Dockerfile, artifacts, scripts, props that are files, snippets."""
 
 import os
+from pathlib import Path as File
 from typing import Any
 
 from .nodes import Path
@@ -30,17 +31,13 @@ def _check_file(draft: Draft, path: Path, text: str | None) -> None:
 
 def _check_dockerfile(draft: Draft, dockerfile: dict[str, Any]) -> None:
     path = ("image", "dockerfile")
-    context = draft.files.resolve(dockerfile.get("path") or ".")
-    if complaint := draft.files.complaint(context, is_directory=True):
-        return draft.report.error(
-            (*path, "path"), f"{quoted(dockerfile.get('path') or '.')} cannot be used. {complaint}"
-        )
-    file = dockerfile_in(draft, dockerfile)
-    if complaint := draft.files.complaint(file):
+    directory = dockerfile.get("path") or "."
+    if complaint := draft.files.complaint(draft.files.resolve(directory), is_directory=True):
+        draft.report.error((*path, "path"), f"{quoted(directory)} cannot be used. {complaint}")
+    elif complaint := draft.files.complaint(dockerfile_in(draft, dockerfile)):
         written = dockerfile.get("dockerfilePath") or "Dockerfile"
         draft.report.error((*path, "dockerfilePath"), f"{quoted(written)} cannot be used. {complaint}")
     _check_arguments(draft, dockerfile.get("args"))
-    return None
 
 
 def _check_arguments(draft: Draft, arguments: Any) -> None:
@@ -52,7 +49,7 @@ def _check_arguments(draft: Draft, arguments: Any) -> None:
         seen.add(name)
 
 
-def dockerfile_in(draft: Draft, dockerfile: dict[str, Any]) -> Any:
+def dockerfile_in(draft: Draft, dockerfile: dict[str, Any]) -> File:
     """The Dockerfile: what `dockerfilePath` names, or what is in it if that is a directory."""
     context = draft.files.resolve(dockerfile.get("path") or ".")
     file = draft.files.resolve(str(context / (dockerfile.get("dockerfilePath") or "Dockerfile")))

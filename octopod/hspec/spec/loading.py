@@ -71,7 +71,7 @@ def _merge(source: Node, patch: Node, problems: list[Problem]) -> Node:
     try:
         return merge_nodes(source, patch, merge_keys(), replaced())
     except MergeError as error:
-        problems.append(Problem(error.message, write_path(error.path), *error.place))
+        problems.append(Problem(f"{error.message}.", write_path(error.path), *error.place))
         return source
 
 

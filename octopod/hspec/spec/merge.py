@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .nodes import Node, Path, Place, lift, plain, write_path
+from .report import quoted
 
 
 class MergeError(ValueError):
@@ -63,16 +64,26 @@ def _merge_lists(source: Node, patch: Node, keys: Mapping[str, str], replace: Co
         raise MergeError("a list of mappings cannot be merged here, no key tells its elements apart", path, patch.place)
     items = list(source.value)
     positions = {_identity(item, key): position for position, item in reversed(list(enumerate(items)))}
-    for index, item in enumerate(patch.value):
-        identity = _identity(item, key)
-        if identity is None:
-            raise MergeError(f"`{key}` is missing, which says what this is merged with", (*path, index), item.place)
+    for identity, item in zip(_identities(patch, key, path), patch.value, strict=True):
         position = positions.setdefault(identity, len(items))
         if position == len(items):
             items.append(item)
         else:
             items[position] = merge_nodes(items[position], item, keys, replace, (*path, position))
     return Node(items, place=source.place)
+
+
+def _identities(patch: Node, key: str, path: Path) -> list[str]:
+    """What tells the elements of a patch apart. Raises MergeError where one does not say, or two say the same."""
+    identities: dict[str, None] = {}
+    for index, item in enumerate(patch.value):
+        identity = _identity(item, key)
+        if identity is None:
+            raise MergeError(f"`{key}` is missing, which says what this is merged with", (*path, index), item.place)
+        if identity in identities:
+            raise MergeError(f"{quoted(identity)} is there twice", (*path, index), item.place)
+        identities[identity] = None
+    return list(identities)
 
 
 def _identity(item: Node, key: str) -> str | None:

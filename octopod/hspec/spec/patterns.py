@@ -33,7 +33,7 @@ PORT = Text(
 HTTP_PATH = Text("the path of a URL", r"[^\u0000-\u0020\u007f]*", may_be_blank=True)
 CONTEXT_PATH = Text("the path of a URL, beginning with /", r"/[^\u0000-\u0020\u007f{};\"'\\]*")
 
-REGISTRY = Text("`host[:port][/path]`, with no https:// before it and no / behind it", rf"{HOST}(/{COMPONENT})*")
+REGISTRY = Text("`host[:port][/path]`, with no https:// before it and no / behind it", rf"{HOST}(/{COMPONENT})*", 255)
 IMAGE_NAME = Text(
     "a repository in lower case, such as team/web; registry and tag have fields of their own", REPOSITORY, 255
 )

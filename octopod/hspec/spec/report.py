@@ -1,12 +1,14 @@
 """Collects what is wrong, or worth a warning, each with the line it is about."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path as File
 
 from ..errors import Problem
 from .nodes import Node, Path, Place, write_path
 
 SHOWN = 60  # characters of a value
+LISTED = 20  # values of a list
 
 
 class Report:
@@ -53,3 +55,8 @@ def shown(node: Node) -> str:
 def quoted(text: str) -> str:
     """A text in quotes, its end cut away when it is long."""
     return json.dumps(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…", ensure_ascii=False)
+
+
+def listed(texts: Sequence[str]) -> str:
+    """The first of them, separated by commas."""
+    return ", ".join(texts[:LISTED]) + ("…" if len(texts) > LISTED else "")

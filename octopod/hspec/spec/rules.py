@@ -1,15 +1,15 @@
 """What fields have to do with each other. Each rule reports; what the fields themselves got wrong is left out."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from ..names import agent_name
-from ..service import Port
 from .files import Files
 from .model import VERSIONS
 from .nodes import Path
-from .report import Report, quoted
+from .report import LISTED, Report, listed, quoted
 from .values import port_of, ports_of
 
 LONGEST_LABEL = 63
@@ -28,10 +28,10 @@ class Draft(NamedTuple):
         for index, agent in enumerate(self.data.get("agents") or []):
             yield ("agents", index), agent or {}
 
-    def exposed(self) -> set[tuple[int, str]]:
-        """Number and transport of all ports of the service and its agents."""
+    def exposed(self) -> dict[tuple[int, str], None]:
+        """Number and transport of all ports of the service and its agents, in order."""
         ports = (port for _, owner in self.owners() for port in ports_of(owner))
-        return {(port.number, port.transport) for port in ports if port}
+        return dict.fromkeys(sorted((port.number, port.transport) for port in ports if port))
 
 
 def check_names(draft: Draft) -> None:
@@ -92,7 +92,8 @@ def check_ports(draft: Draft) -> None:
 def _check_health(draft: Draft, path: Path, owner: dict[str, Any]) -> None:
     """One port at most can be asked; one with a path before one without."""
     ports = list(enumerate(zip(owner.get("ports") or [], ports_of(owner), strict=True)))
-    asked = [(index, port, entry["healthCheck"]) for index, (entry, port) in ports if entry and entry.get("healthCheck") is not None]  # fmt: skip
+    checks = [(index, port, (entry or {}).get("healthCheck")) for index, (entry, port) in ports]
+    asked = [(index, port, check) for index, port, check in checks if check is not None]
     for index, port, _ in asked:
         if port and port.transport == "UDP":
             draft.report.error((*path, index, "healthCheck"), "A port of UDP cannot be asked; use one of TCP.")
@@ -113,7 +114,7 @@ def check_volumes(draft: Draft) -> None:
         for index, volume in enumerate(owner.get("volumes") or []):
             attached = (volume or {}).get("attach")
             if path and attached and attached not in names:
-                known = f"; there are {', '.join(sorted(filter(None, names)))}" if names else "; it has none"
+                known = f"; there are {listed(sorted(filter(None, names)))}" if names else "; it has none"
                 message = f"The service has no volume {quoted(attached)}{known}."
                 draft.report.error((*path, "volumes", index, "attach"), message)
         _check_mounts(draft, path, owner)
@@ -136,19 +137,17 @@ def check_traffic(draft: Draft) -> None:
     rules = draft.data.get("allowTraffic")
     if rules is not None and draft.data.get("external"):
         draft.report.error(("allowTraffic",), "This is not allowed with `external: true`: everybody may come in then.")
+    exposed = draft.exposed()
     for index, rule in enumerate(rules or []):
         for position, text in enumerate((rule or {}).get("ports") or []):
-            _check_exposed(draft, ("allowTraffic", index, "ports", position), text)
+            _check_exposed(draft, ("allowTraffic", index, "ports", position), text, exposed)
 
 
-def _check_exposed(draft: Draft, path: Path, text: str | None) -> None:
-    if text and not _is_exposed(draft, port_of(text)):
-        exposed = ", ".join(f"{number}/{transport}" for number, transport in sorted(draft.exposed())) or "none"
-        draft.report.error(path, f"{quoted(text)} is not among the ports of the service or an agent: {exposed}.")
-
-
-def _is_exposed(draft: Draft, port: Port) -> bool:
-    return (port.number, port.transport) in draft.exposed()
+def _check_exposed(draft: Draft, path: Path, text: str | None, exposed: Collection[tuple[int, str]]) -> None:
+    port = port_of(text) if text else None
+    if port and (port.number, port.transport) not in exposed:
+        known = listed([f"{number}/{transport}" for number, transport in islice(exposed, LISTED + 1)]) or "none"
+        draft.report.error(path, f"{quoted(text or '')} is not among the ports of the service or an agent: {known}.")
 
 
 def check_load_balancer(draft: Draft) -> None:
@@ -165,11 +164,11 @@ def check_load_balancer(draft: Draft) -> None:
 
 
 def _check_mapping(draft: Draft, balancer: dict[str, Any]) -> None:
-    seen: set[str] = set()
+    exposed, seen = draft.exposed(), set[str]()
     for index, mapping in enumerate(balancer.get("mapping") or []):
         path = ("loadBalancer", "mapping", index)
         port = (mapping or {}).get("port")
-        _check_exposed(draft, (*path, "port"), port)
+        _check_exposed(draft, (*path, "port"), port, exposed)
         if port and port.lower().endswith("/udp"):
             draft.report.error((*path, "port"), f"{quoted(port)} is not allowed: it must be a port of TCP.")
         for position, context in enumerate((mapping or {}).get("contextPaths") or []):

@@ -1,0 +1,118 @@
+"""One object: created, patched, replaced, or deleted and created again."""
+
+from .. import names
+from ..errors import ApplyError
+from ..talk import Talk
+from . import changes, inventory, pods
+from .inventory import WORKLOADS, label
+from .kubectl import Kubectl, Object, Refusal, title
+
+REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+
+
+class Applying:
+    """One deployment: what is needed to apply each of its objects."""
+
+    def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object]) -> None:
+        self.kubectl, self.talk, self.selector, self.now = kubectl, talk, selector, now
+        self.has_autoscaler = any(item["kind"] == "HorizontalPodAutoscaler" for item in wanted)
+
+    def is_scaled(self, item: Object) -> bool:
+        """Whether an autoscaler rules over the number of its replicas."""
+        return self.has_autoscaler and item["kind"] in WORKLOADS
+
+    def patch(self, wanted: Object, live: Object) -> changes.Patch | None:
+        return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
+
+    def whole(self, wanted: Object, live: Object) -> Object:
+        """What is sent when it cannot be a patch."""
+        kept = changes.keeping_count(live, wanted) if self.is_scaled(wanted) else wanted
+        return changes.annotated(wanted, self.now) | ({"spec": kept["spec"]} if "spec" in kept else {})
+
+    def refuse_foreign(self, wanted: Object, live: Object | None) -> None:
+        """Raise ApplyError when the object is there, and somebody else's."""
+        if not live or not inventory.is_foreign(wanted, live):
+            return
+        owner = " of ".join(filter(None, [label(live, names.SERVICE), label(live, names.APP)])) or "somebody else"
+        raise ApplyError(
+            f"{title(live)} is there already{self.kubectl.place}, and belongs to {owner}. "
+            "It is left alone: choose another name for the service or the app, another namespace, or delete it."
+        )
+
+    def apply(self, wanted: Object, live: Object | None) -> None:
+        """Create or change one object, and tell what was done."""
+        if live and pods.is_going(live):  # an earlier deletion that took too long
+            self.kubectl.delete([live])
+            live = None
+        if live is None:
+            self.kubectl.create(changes.annotated(wanted, self.now))
+            return self.tell(wanted, "created")
+        kept = changes.keeping_claims(live, wanted)
+        patch = self.patch(kept, live)
+        if patch == []:
+            return self.tell(wanted, "unchanged")
+        broken = self.broken_pods(live)
+        try:
+            done = self.change(kept, live, patch)
+        except Refusal as refusal:
+            return self.make_anew(wanted, live, refusal)
+        self.tell(wanted, done)
+        self.kubectl.delete(broken, "--wait=false")
+        return None
+
+    def tell(self, item: Object, what: str) -> None:
+        self.talk.say(f"{title(item)}: {what}")
+
+    def change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
+        """Patch or replace; once more, with a fresh look, when somebody else was faster."""
+        try:
+            return self._change(wanted, live, patch)
+        except Refusal as refusal:
+            if refusal.reason != "Conflict":
+                raise
+        fresh = self.kubectl.live([wanted])
+        if not fresh:
+            self.kubectl.create(changes.annotated(wanted, self.now))
+            return "created"
+        return self._change(wanted, fresh[0], self.patch(wanted, fresh[0]))
+
+    def _change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
+        if patch is not None and self.kubectl.reads_patch_files:
+            try:
+                self.kubectl.patch(live, patch)
+                return "patched"
+            except Refusal as refusal:
+                if "unknown flag" not in refusal.complaint:
+                    raise
+                self.kubectl.reads_patch_files = (
+                    False  # an old one: its patches would be seen by all in the list of processes
+                )
+        self.kubectl.replace(changes.replacement(live, self.whole(wanted, live)))
+        if patch is not None or not changes.is_comparable(wanted):
+            return "replaced"
+        return "replaced, because it was not as the last deployment left it"
+
+    def make_anew(self, wanted: Object, live: Object, refusal: Refusal) -> None:
+        """Delete and create what cannot be changed. Nothing is deleted that could not be created."""
+        if refusal.reason not in REFUSED:
+            raise refusal
+        item = self.whole(wanted, live)
+        try:
+            self.kubectl.create(item, "--dry-run=server")
+        except Refusal as problem:
+            if problem.reason != "AlreadyExists":
+                raise problem from None
+        self.talk.warn(f"{title(wanted)} is deleted and created again, because: {refusal.complaint}")
+        self.kubectl.delete([live])
+        try:
+            self.kubectl.create(item)
+        except Refusal as problem:
+            raise ApplyError(f"{problem} It has been deleted to be created again: deploy once more.") from None
+        self.tell(wanted, "deleted and created again")
+
+    def broken_pods(self, live: Object) -> list[Object]:
+        """The pods of a StatefulSet that are not ready: it would wait for them for ever before it replaces them."""
+        if live["kind"] != "StatefulSet":
+            return []
+        found = self.kubectl.get("pods", "--selector", self.selector)
+        return [pod for pod in found if pods.is_owned(pod, live) and not pods.is_running(pod)]
