@@ -604,3 +604,13 @@ def test_the_digest_is_that_of_the_right_repository(text: str) -> None:
 )
 def test_registries_of_this_machine_are_spoken_to_without_tls(host: str, insecure: int) -> None:
     assert is_insecure(host) == bool(insecure)
+
+
+@pytest.mark.usefixtures("builder_home")
+@pytest.mark.parametrize("row", ["stack", "dockerfile"])
+def test_a_directory_for_docker_without_a_configuration_in_it_is_no_obstacle(
+    row: str, site: Site, stack_image: str, registry: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nothing"))
+    service = site.service(f"shop/unconfigured-{row}", registry.host, **image_of(row, site, stack_image))
+    assert site.run(service)[-1] == registry.digest(service.image.name, "2.4")

@@ -42,6 +42,13 @@ class Builder(NamedTuple):
     def dialect(self) -> Dialect:
         return DIALECTS[self.kind]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it needs besides ours: podman and buildah stop when DOCKER_CONFIG leads to no configuration."""
+        directory = os.environ.get("DOCKER_CONFIG")
+        is_obstacle = self.dialect.names_tls and directory and not Path(directory, "config.json").exists()
+        return {"DOCKER_CONFIG": ""} if is_obstacle else {}
+
     def _tls(self, insecure: bool) -> list[str]:
         return ["--tls-verify=false"] if insecure and self.dialect.names_tls else []
 

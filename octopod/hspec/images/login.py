@@ -22,7 +22,7 @@ OF_LOGINS = ("auths", "credsStore", "credHelpers")
 def logged_in(builder: Builder, registry: str, credentials: Credentials | None) -> Iterator[Mapping[str, str]]:
     """The environment in which a builder is logged in. Without credentials, the user's own. Raises PushError."""
     if credentials is None:
-        yield {}
+        yield builder.environment
         return
     host = host_of(registry)
     with tempfile.TemporaryDirectory(prefix="hspec-login-", ignore_cleanup_errors=True) as name:

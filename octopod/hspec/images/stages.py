@@ -66,7 +66,8 @@ def build(service: Service, app: str, workspace: Workspace, talk: Talk) -> None:
         builder.tag(tag, service.image.reference),
     ]
     talk.progress(f"building with {builder.kind}")
-    _run(steps, workspace.log("build"), talk, BuildError(f"The image of {service.name} cannot be built."))
+    failure = BuildError(f"The image of {service.name} cannot be built.")
+    _run(steps, workspace.log("build"), talk, failure, builder.environment)
 
 
 def _has_insecure_base(dockerfile: Dockerfile) -> bool:
@@ -109,7 +110,8 @@ def _take_stack(service: Service, builder: Builder, workspace: Workspace, talk: 
     stack = qualified(service.image.build_spec.stack_image)
     talk.progress(f"pulling {stack}")
     steps = [builder.pull(stack, is_insecure(stack.partition("/")[0])), builder.tag(stack, service.image.reference)]
-    _run(steps, workspace.log("push"), talk, BuildError(f"The stack image of {service.name} cannot be had."))
+    failure = BuildError(f"The stack image of {service.name} cannot be had.")
+    _run(steps, workspace.log("push"), talk, failure, builder.environment)
 
 
 def _push(service: Service, builder: Builder, workspace: Workspace, talk: Talk) -> str | None:
@@ -124,9 +126,7 @@ def _push(service: Service, builder: Builder, workspace: Workspace, talk: Talk) 
         return builder.digest(image.reference, image.repository, file)
 
 
-def _run(
-    steps: Sequence[list[str]], log: Path, talk: Talk, failure: HspecError, env: Mapping[str, str] | None = None
-) -> None:
+def _run(steps: Sequence[list[str]], log: Path, talk: Talk, failure: HspecError, env: Mapping[str, str]) -> None:
     """One program after the other. Raises an error like `failure` with the last that the failing one said."""
     for step in steps:
         start = log.stat().st_size if log.exists() else 0
