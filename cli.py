@@ -836,7 +836,7 @@ def status(api: Api, args: Args) -> int:
     if args.json:
         emit(reply.content)
     else:
-        reason = one_line(now["output" if args.check else "status_reason"])
+        reason = one_line(now["reason" if args.check else "status_reason"])
         print(paint(now["status"]) + (f": {reason}" if reason else ""))
     return DONE if now["status"] == "Running" else FAILED
 

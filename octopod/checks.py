@@ -27,6 +27,7 @@ class Verdict(NamedTuple):
     status: Status
     exit_code: int
     output: str
+    reason: str  # of the status; what the script said is not all there is to say after an update that failed
     checked_at: datetime
 
 
@@ -86,7 +87,7 @@ def conclude(deployment: Deployment, lease: datetime, patient: bool = False) -> 
     else:
         _store(deployment, lease, new, reason, moment)
     metrics.checks.labels(new).inc()
-    return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), moment)
+    return Verdict(new, result.exit_code, runs.last_lines(result.stdout, result.stderr), reason, moment)
 
 
 def _run(deployment: Deployment) -> Result:

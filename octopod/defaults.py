@@ -1,7 +1,7 @@
 """The suite's defaults and suggestions, cached: they are asked for constantly, and the scripts are slow.
 
-A good answer is used for CACHE_UPDATE_TIME, then still given out while its successor is computed; when that
-fails it stays in use, marked stale, until CACHE_INVALIDATION_TIME. Only then does a caller see the failure.
+A good answer is used for CACHE_UPDATE_TIME, or until something was deployed with it, then still given out while its
+successor is computed; when that fails it stays in use, marked stale, until CACHE_INVALIDATION_TIME. Only then does a caller see the failure.
 """
 
 import threading
@@ -20,6 +20,7 @@ from octopod.suite import BadOutput, Config
 
 MOST_ENTRIES = 512
 FAILURE_PAUSE = 15.0  # seconds between attempts to refresh an answer that could not be refreshed
+RENEWAL_PAUSE = 2.0  # seconds: many deployments of one configuration are no reason to ask as often
 
 
 class Answer(NamedTuple):
@@ -39,16 +40,22 @@ class Entry:
         self.computed_at: float | None = None
         self.tried_at = 0.0
         self.problem = ""
+        self.is_outdated = False
 
     def age(self, moment: float) -> float:
         return float("inf") if self.computed_at is None else moment - self.computed_at
+
+    def is_due(self, moment: float) -> bool:
+        """Whether it is time to ask again."""
+        pause = RENEWAL_PAUSE if self.is_outdated else settings.CACHE_UPDATE_TIME
+        return moment >= self.tried_at + (FAILURE_PAUSE if self.problem else pause)
 
     def answer(self) -> Answer:
         return Answer(self.items, bool(self.problem), self.problem)
 
     def compute(self, ask: Callable[[], Any]) -> None:
         """Ask the script. The last good answer survives a failure."""
-        self.tried_at = time.monotonic()
+        self.tried_at, self.is_outdated = time.monotonic(), False
         try:
             self.items = ask()
         except BadOutput as error:
@@ -69,10 +76,15 @@ class Cache:
         moment = time.monotonic()
         if entry.age(moment) >= settings.CACHE_INVALIDATION_TIME:
             self._first(entry, ask)
-        elif moment >= entry.tried_at + (FAILURE_PAUSE if entry.problem else settings.CACHE_UPDATE_TIME):
+        elif entry.is_due(moment):
             entry.tried_at = moment
             spawn(self._refresh, entry, ask)
         return entry.answer()
+
+    def outdate(self, key: Any) -> None:
+        """Ask again soon: the answer may be another one now."""
+        if key in self._entries:
+            self._entries[key].is_outdated = True
 
     def _entry(self, key: Any) -> Entry:
         entry = self._entries.setdefault(key, Entry())
@@ -118,6 +130,12 @@ def application_defaults(deployment: Pairs) -> Answer:
 
 def application_keys(deployment: Pairs) -> Answer:
     return cache.get(("application keys", *deployment), lambda: suite.suggestions("application", deployment))
+
+
+def outdate_application(deployment: Pairs) -> None:
+    """A deployment with this configuration has been brought up: what its branch says now may be something else."""
+    for question in ("application", "application keys"):
+        cache.outdate((question, *deployment))
 
 
 def effective_deployment(overrides: Overrides) -> Pairs:

@@ -267,6 +267,7 @@ class VerdictJSON(BaseModel):
     status: Status
     exit_code: int
     output: str
+    reason: str
     checked_at: datetime
 
 
@@ -390,5 +391,6 @@ def verdict_json(name: str, verdict: Verdict) -> dict[str, Any]:
         "status": verdict.status,
         "exit_code": verdict.exit_code,
         "output": verdict.output,
+        "reason": verdict.reason,
         "checked_at": moment_json(verdict.checked_at),
     }

@@ -200,6 +200,8 @@ class Worker:
         kind = Kind(action.kind)
         links = self._links(deployment, config) if deployment and result.ok and STEPS[kind].pending else None
         applied = config if result.ok and kind in CHECKED_CONFIG and any(config) else None
+        if applied:
+            defaults.outdate_application(applied.deployment)
         outcome = Outcome(result.exit_code, result.stdout, result.stderr, links, applied)
         self.settle(action, _state_after(result), _reason(action, result), outcome)
         spawn(_remove_later, action.run_directory)

@@ -308,6 +308,7 @@ def test_healthy_deployment_is_a_mismatch_after_an_unsuccessful_update(server, b
     board.write(name, "check", "exit 0")
     assert (verdict(server, name)["exit_code"], verdict(server, name)["status"]) == (0, "TagMismatch")
     assert "the last update did not succeed" in server.settled(name, "TagMismatch")["status_reason"]
+    assert verdict(server, name)["reason"] == server.deployment(name)["status_reason"]
     board.write(name, "update", "exit 0")
     done(server, name, "update")
     server.settled(name, "Running")

@@ -474,6 +474,16 @@ def test_changed_defaults_are_in_use_after_a_while_and_the_last_good_ones_stay_w
     assert {"size=huge", "GREETING=hello"} <= set(server.board.calls("lemon", "create")[0].arguments)
 
 
+def test_what_has_been_deployed_lets_its_defaults_be_asked_for_again(new_server):
+    server = new_server(CACHE_UPDATE_TIME="3600").start()
+    server.running("orange")
+    server.board.write("_", "application_config", "echo GREETING,hi")
+    assert defaults(server, "application").json()["items"] != [{"key": "GREETING", "value": "hi"}]
+    done(server, "orange", "update")
+    wanted = [{"key": "GREETING", "value": "hi"}]
+    eventually(lambda: defaults(server, "application").json()["items"] == wanted, "the new defaults")
+
+
 def test_defaults_that_could_not_be_refreshed_for_too_long_are_not_used_any_more(new_server):
     server = new_server(CACHE_UPDATE_TIME="0.05", CACHE_INVALIDATION_TIME="0.5").start()
     assert defaults(server).status_code == 200
