@@ -16,7 +16,7 @@ BUILDING = "## Build an image"
 def environment(cluster: Cluster, kubectl: Path) -> dict[str, str]:
     cluster.pods("library/nginx:missing", then="image")
     path = f"{kubectl.parent}:{cluster.environment['PATH']}"
-    return cluster.environment | {"OCTOPOD_SOURCE": str(ROOT), "PATH": path, "TERM": "dumb"}
+    return cluster.environment | {"REPOSITORY": str(ROOT), "PATH": path, "TERM": "dumb"}
 
 
 def test_first_half_does_what_it_says_without_any_builder(environment, tmp_path):
