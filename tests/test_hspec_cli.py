@@ -46,6 +46,7 @@ def test_every_command_has_its_function_and_its_help(command, capsys):
     [
         ("deploy service -a shop -n dev -f a.hspec", {"app": "shop", "namespace": "dev", "files": ["a.hspec"]}),
         ("deploy service -a shop -ns dev -file a.hspec -f b,c", {"namespace": "dev", "files": ["a.hspec", "b", "c"]}),
+        ("deploy service -f a.hspec b.hspec c,d -a shop -n dev", {"files": ["a.hspec", "b.hspec", "c", "d"]}),
         ("deploy services --app shop --namespace dev --file a -v", {"app": "shop", "verbose": True}),
         ("deploy service -a shop -n dev -f a -verbose --timeout 5m", {"verbose": True, "timeout": 300}),
         ("deploy service -a shop -n dev -f a -p x,y -p z", {"profiles": ["x", "y", "z"], "profile_name": None}),
@@ -82,7 +83,7 @@ def test_options_are_understood(line, wanted):
         ("deploy service -a shop -n dev -f a -p b -P c", "not allowed with"),
         ("deploy service -a shop -n dev -f a -o xml", "xml"),
         ("deploy service -a shop -n dev -f a --timeout soon", '"soon" is no duration'),
-        ("deploy service -a shop -n dev -f a extra", "extra"),
+        ("deploy service -f a -a shop -n dev extra", "extra"),
         ("get service logs -s a -n dev -a shop -l 0", '"0" is no number from 1 to 501'),
         ("get service logs -s a -n dev -a shop -l 502", '"502" is no number from 1 to 501'),
         ("get service logs -s a -n dev -a shop -l ten", '"ten" is no number from 1 to 501'),
@@ -104,8 +105,11 @@ def test_wrong_options_are_refused_with_the_usage(line, says, capsys):
     ("line", "says"),
     [
         ("gett service status", "Is it `hspec get service status`"),
+        ("depoy service", "Is it `hspec deploy service`"),
         ("deploy", "  hspec deploy service"),
         ("get", "  hspec get service logs"),
+        ("deploy web.hspec", "  hspec deploy service"),
+        ("get service state", "  hspec get service status"),
         ("nonsense", "hspec --help lists them"),
         ("-a shop", "The command comes first"),
         ("help nonsense", "There is no command `hspec nonsense`"),

@@ -320,6 +320,17 @@ RULES = {
         'metadata.annotations."hyscale.io/service-spec"',
         '{"name":"catalog","props":{"secrets":"kept","ü":1},"agents":[{"name":"log"}]}',
     ),
+    "and without what a build is told": (
+        {
+            "source": {
+                "image": {"name": "web", "dockerfile": {"path": "./", "args": {"TOKEN": "s"}}},
+                "props": {"args": 1},
+            }
+        },
+        D,
+        'metadata.annotations."hyscale.io/service-spec"',
+        '{"image":{"name":"web","dockerfile":{"path":"./"}},"props":{"args":1}}',
+    ),
     # autoscaling
     "an autoscaler": (
         {"replicas": Replicas(2, 5, 60)},

@@ -86,10 +86,13 @@ def advice(said: tuple[str, ...]) -> str:
         return "The command comes first. hspec --help lists them."
     known = [" ".join(command.words) for command in COMMANDS]
     text = " ".join(said)
-    longer = [f"  hspec {one}" for one in known if one.startswith(f"{text} ")]
-    if longer:
-        return "\n".join([f"`hspec {text}` is not the whole of a command:", *longer])
-    near = [f"`hspec {one}`" for one in get_close_matches(text, known, 3, 0.5)]
+    for count in range(len(said), 0, -1):
+        begun = " ".join(said[:count])
+        if longer := [f"  hspec {one}" for one in known if one.startswith(f"{begun} ")]:
+            what = f"`hspec {begun}` is not the whole of a command" if begun == text else f"There is no `hspec {text}`"
+            return "\n".join([f"{what}. There is", *longer])
+    harmless = [one for one in known if text.startswith("u") or not one.startswith("undeploy")]
+    near = [f"`hspec {one}`" for one in get_close_matches(text, harmless, 3, 0.5)]
     hint = f"Is it {' or '.join(near)}?" if near else "hspec --help lists them."
     return f"There is no command `hspec {text}`. {hint}"
 

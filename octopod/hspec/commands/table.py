@@ -55,10 +55,11 @@ def seconds(text: str) -> int:
 
 
 class Paths(argparse.Action):
-    """Repeatable, and each time a list with commas."""
+    """Repeatable, and each time several, as a shell makes them of *.hspec, or with commas."""
 
     def __call__(self, _parser: object, namespace: argparse.Namespace, values: object, _option: object = None) -> None:
-        found = [Path(text) for text in str(values).split(",") if text]
+        given = values if isinstance(values, list) else [values]
+        found = [Path(text) for value in given for text in str(value).split(",") if text]
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *found])
 
 
@@ -91,16 +92,16 @@ def services(parser: argparse.ArgumentParser) -> None:
 
 def specs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-f", "-file", "--file", "--files", required=True, action=Paths, dest="files", metavar="FILE",
-        help="a service spec; may be repeated, or several with commas",
+        "-f", "-file", "--file", "--files", required=True, action=Paths, nargs="+", dest="files", metavar="FILE",
+        help="service specs, such as *.hspec; may be repeated, or have commas",
     )  # fmt: skip
 
 
 def profiles(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        "-p", "--profile", action=Paths, dest="profiles", default=[], metavar="FILE",
-        help="a profile; at most one per service, may be repeated",
+        "-p", "--profile", action=Paths, nargs="+", dest="profiles", default=[], metavar="FILE",
+        help="profiles; at most one per service, may be repeated, or have commas",
     )  # fmt: skip
     group.add_argument(
         "-P", dest="profile_name", metavar="NAME",

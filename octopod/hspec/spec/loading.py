@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import InvalidSpec, Problem, ProfileError, SpecError
 from ..service import Service
-from . import config_rules, file_rules, rules
+from . import config_rules, doubts, file_rules, rules
 from .building import build
 from .checking import check
 from .files import Files, absolute
@@ -20,6 +20,7 @@ from .report import Report
 RULES = (
     rules.check_names, file_rules.check_image, rules.check_replicas, rules.check_ports, rules.check_volumes,
     config_rules.check_config, file_rules.check_snippets, rules.check_traffic, rules.check_load_balancer,
+    doubts.check_doubts,
 )  # fmt: skip
 
 

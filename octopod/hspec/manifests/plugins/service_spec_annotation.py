@@ -1,4 +1,4 @@
-"""The spec itself, as an annotation of the workload, without its secrets and those of its agents."""
+"""The spec itself, as an annotation of the workload, without its secrets, those of its agents, and what a build is told."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,10 @@ def snippets(service: Service, context: Context) -> Iterator[Snippet]:
 
 
 def _public(source: Mapping[str, Any]) -> dict[str, Any]:
-    public = {key: value for key, value in source.items() if key != "secrets"}
+    public = {key: value for key, value in source.items() if key not in ("secrets", "args")}
+    for key in ("image", "dockerfile"):
+        if isinstance(inner := public.get(key), Mapping):
+            public[key] = _public(inner)
     if isinstance(agents := public.get("agents"), list):
         public["agents"] = [_public(agent) for agent in agents]
     return public
