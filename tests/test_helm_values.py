@@ -123,6 +123,36 @@ def test_schema_says_the_type_where_the_default_does_not():
         nested(("extra.on", "maybe"), schema=schema)
 
 
+REFERRING = {
+    "definitions": {"a/b": {"type": "integer"}, "way": {"$ref": "#/definitions/a~1b"}, "circle": {"$ref": "#/definitions/circle"}},
+    "properties": {
+        "extra": {"additionalProperties": {"type": "boolean"}, "properties": {"deep": {"$ref": "#/definitions/way"}}},
+        "nothing": {"$ref": "#/definitions/way"},
+        "circle": {"$ref": "#/definitions/circle"},
+        "away": {"$ref": "https://example.com/schema.json"},
+        "nowhere": {"$ref": "#/definitions/nowhere"},
+        "whole": {"$ref": "#"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("nothing", "3", 3),
+        ("extra.deep", "3", 3),
+        ("extra.any", "true", True),
+        ("whole.whole.nothing", "3", 3),
+        ("circle", "3", "3"),
+        ("away", "3", "3"),
+        ("nowhere", "3", "3"),
+        ("other", "3", "3"),
+    ],
+)
+def test_schema_may_refer_to_its_own_parts(key, text, value):
+    assert values.find(nested((key, text), schema=REFERRING), values.parse_path(key)) == value
+
+
 def test_schema_may_allow_strings_beside_the_type_of_the_default():
     schema = {"properties": {"replicas": {"type": ["integer", "string"]}}}
     assert nested(("replicas", "50%"), schema=schema) == {"replicas": "50%"}

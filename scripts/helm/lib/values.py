@@ -21,6 +21,7 @@ Values = dict[str, Any]
 Pairs = list[tuple[str, str]]
 
 MISSING = object()
+MOST_REFERENCES = 20  # in a row, in a schema
 LONGEST_DEFAULT = 100_000  # bytes; a longer one could not be passed to a script as an argument
 STEP = re.compile(r"((?:\\.|[^\\\[]|\\$)*)((?:\[\d+\])*)", re.DOTALL)
 EXPECTED = {
@@ -85,16 +86,34 @@ def kind_of(value: Any) -> str:
 
 def schema_kinds(schema: Any, path: Path) -> set[str]:
     """The types that a chart's schema allows at a path; none when it does not say. Raises Refused when it is wrong."""
+    root = schema
     for step in path:
+        schema = resolved(schema, root)
         if not isinstance(schema, dict):
             return set()
         properties = schema.get("properties") or {}
         if not isinstance(properties, dict):
             raise Refused("The chart's values.schema.json is wrong: what it has as properties is no object.")
-        schema = schema.get("items") if isinstance(step, int) else properties.get(step)
+        others = schema.get("additionalProperties")
+        schema = schema.get("items") if isinstance(step, int) else properties.get(step, others)
+    schema = resolved(schema, root)
     kinds = schema.get("type") if isinstance(schema, dict) else None
     told = kinds if isinstance(kinds, list) else [kinds]
     return {"number" if kind == "integer" else kind for kind in told if isinstance(kind, str)}
+
+
+def resolved(schema: Any, root: Any) -> Any:
+    """What a schema refers to in the same document; None when that leads nowhere or round in circles."""
+    for _ in range(MOST_REFERENCES):
+        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        if not isinstance(reference, str):
+            return schema
+        if not reference.startswith("#"):
+            return None
+        schema = root
+        for step in filter(None, reference[1:].split("/")):
+            schema = child(schema, step.replace("~1", "/").replace("~0", "~"))
+    return None
 
 
 def parse_value(key: str, text: str, default: Any = MISSING, schema: Any = None) -> Any:
