@@ -344,6 +344,29 @@ def test_what_is_of_an_unusual_kind_is_remembered_and_removed(deploy: Deployer, 
     assert cluster.names("Gateway") == []
 
 
+KNATIVE = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "services.serving.knative.dev"},
+    "spec": {
+        "group": "serving.knative.dev",
+        "scope": "Namespaced",
+        "names": {"kind": "Service", "plural": "services"},
+        "versions": [{"name": "v1", "served": True, "storage": True}],
+    },
+}
+
+
+def test_kinds_of_one_name_are_told_apart_by_their_groups(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.put(KNATIVE)
+    theirs = manifest("Service", "web", labels(), "serving.knative.dev/v1", spec={"template": {}})
+    deploy(deployment(), network(), theirs)
+    assert deploy(deployment(), network(), theirs) == []
+    assert cluster.names("services.serving.knative.dev") == ["web"]
+    deploy(deployment(), network())
+    assert (cluster.names("services.serving.knative.dev"), cluster.names("Service", "store")) == ([], ["web"])
+
+
 def test_a_kind_that_the_cluster_does_not_serve_is_named(deploy: Deployer) -> None:
     with pytest.raises(ClusterError, match="does not know this kind"):
         deploy(manifest("Cactus", "shop-web", labels(), "desert.example/v1"))

@@ -8,11 +8,11 @@ from .. import names
 from ..service import Context, Service
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import WORKLOADS, Inventory, key
+from .inventory import AUTOSCALER, Inventory, is_workload, key, kind_of
 from .kubectl import Forbidden, Kubectl, Object, Refusal, title
 from .objects import Applying
 
-AT_ONCE = ("HorizontalPodAutoscaler",)  # it would undo the number of replicas that is applied
+AT_ONCE = (AUTOSCALER,)  # it would undo the number of replicas that is applied
 
 
 class Manifest(Protocol):
@@ -39,10 +39,10 @@ def apply(
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
-    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
+    remove(kubectl, [item for item in stale if kind_of(item) in AT_ONCE], talk)
     for item in wanted:
         work.apply(item, live.get(key(item)))
-    remove(kubectl, [item for item in stale if item["kind"] not in AT_ONCE], talk)
+    remove(kubectl, [item for item in stale if kind_of(item) not in AT_ONCE], talk)
     _tell_of_unknown(there, talk)
     _warn_of_claims(service, context, there, talk)
 
@@ -74,7 +74,7 @@ def placed(manifest: Object, namespace: str | None) -> Object:
 def remembering(item: Object, wanted: list[Object], there: Inventory) -> Object:
     """The workload knows of which unusual kinds there may be something, so that it is found when it has to go."""
     kinds = set(inventory.unusual(wanted)).union(*map(inventory.applied_kinds, [item, *there.workloads]))
-    if item["kind"] not in WORKLOADS or not kinds:
+    if not is_workload(item) or not kinds:
         return item
     note = {names.APPLIED_KINDS: "[" + ", ".join(f'"{kind}"' for kind in sorted(kinds)) + "]"}
     annotations = dict(item["metadata"].get("annotations") or {}) | note

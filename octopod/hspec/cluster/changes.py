@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from .. import names
-from .inventory import WORKLOADS, annotation
+from .inventory import annotation, is_workload, kind_of
 from .kubectl import Object
 
 LIMIT = 256 * 1024  # bytes of all annotations of an object, as the API has it
@@ -17,7 +17,7 @@ Patch = list[dict[str, Any]]
 
 def remembered(manifest: Object) -> str:
     """The text of the annotation that the next deployment compares with."""
-    secret = SECRET if manifest["kind"] == "Secret" else ()
+    secret = SECRET if kind_of(manifest) == "Secret" else ()
     return json.dumps({key: value for key, value in manifest.items() if key not in secret}, separators=(",", ":"))
 
 
@@ -41,7 +41,7 @@ def last_applied(live: Object) -> Object | None:
         return None
     if not isinstance(value, dict) or value.get("kind") != live["kind"] or not isinstance(value.get("metadata"), dict):
         return None
-    kept = {key: live[key] for key in SECRET if key in live} if live["kind"] == "Secret" else {}
+    kept = {key: live[key] for key in SECRET if key in live} if kind_of(live) == "Secret" else {}
     return value | kept
 
 
@@ -139,10 +139,10 @@ def replacement(live: Object, manifest: Object) -> Object:
     foreign = {key: text for key, text in (metadata.get("annotations") or {}).items() if not _is_ours(key)}
     metadata |= manifest["metadata"] | {"annotations": foreign | manifest["metadata"]["annotations"]}
     wanted = copy.deepcopy(manifest) | {"metadata": metadata}
-    if manifest["kind"] == "Service":
+    if kind_of(manifest) == "Service":
         kept = {key: live["spec"][key] for key in ASSIGNED if key in live["spec"]}
         wanted["spec"] = kept | wanted["spec"]
-    if manifest["kind"] in WORKLOADS:
+    if is_workload(manifest):
         wanted["spec"].setdefault("replicas", _count(live))
     return wanted
 
@@ -165,7 +165,7 @@ def keeping_count(live: Object, manifest: Object) -> Object:
 
 def keeping_claims(live: Object, manifest: Object) -> Object:
     """A StatefulSet with the claim templates that the live one has, when they are of the same volumes: they are fixed."""
-    if manifest["kind"] != "StatefulSet":
+    if kind_of(manifest) != "StatefulSet.apps":
         return manifest
     source = last_applied(live) or live
     old, new = (one["spec"].get("volumeClaimTemplates") or [] for one in (source, manifest))

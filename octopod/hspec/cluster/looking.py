@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .. import names
 from . import pods
-from .inventory import WORKLOADS, label
+from .inventory import is_workload, label
 from .kubectl import Kubectl, Object
 
 KINDS = "deployments.apps,statefulsets.apps,replicasets.apps,pods"
@@ -28,7 +28,7 @@ class Sight(NamedTuple):
     @property
     def workload(self) -> Object | None:
         """The one that is to stay, should there be two while one takes the place of the other."""
-        found = [item for item in self.items if item["kind"] in WORKLOADS]
+        found = [item for item in self.items if is_workload(item)]
         return min(found, key=lambda item: (pods.is_going(item), item["kind"]), default=None)
 
     @property

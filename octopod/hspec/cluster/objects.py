@@ -4,7 +4,7 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import changes, inventory, pods
-from .inventory import WORKLOADS, label
+from .inventory import AUTOSCALER, is_workload, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
 
 REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
@@ -15,11 +15,11 @@ class Applying:
 
     def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object]) -> None:
         self.kubectl, self.talk, self.selector, self.now = kubectl, talk, selector, now
-        self.has_autoscaler = any(item["kind"] == "HorizontalPodAutoscaler" for item in wanted)
+        self.has_autoscaler = any(kind_of(item) == AUTOSCALER for item in wanted)
 
     def is_scaled(self, item: Object) -> bool:
         """Whether an autoscaler rules over the number of its replicas."""
-        return self.has_autoscaler and item["kind"] in WORKLOADS
+        return self.has_autoscaler and is_workload(item)
 
     def patch(self, wanted: Object, live: Object) -> changes.Patch | None:
         return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
@@ -112,7 +112,7 @@ class Applying:
 
     def broken_pods(self, live: Object) -> list[Object]:
         """The pods of a StatefulSet that are not ready: it would wait for them for ever before it replaces them."""
-        if live["kind"] != "StatefulSet":
+        if kind_of(live) != "StatefulSet.apps":
             return []
         found = self.kubectl.get("pods", "--selector", self.selector)
         return [pod for pod in found if pods.is_owned(pod, live) and not pods.is_running(pod)]

@@ -4,7 +4,7 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from .changes import ARCHIVED
-from .inventory import WORKLOADS, annotation
+from .inventory import annotation, is_workload
 from .kubectl import Kubectl, Object, resource, title
 from .waiting import asked
 
@@ -17,7 +17,7 @@ def scale(
         "deployments.apps,statefulsets.apps,horizontalpodautoscalers.autoscaling",
         "--selector", names.selector_of(app, service_name),
     )  # fmt: skip
-    workload = next((item for item in found if item["kind"] in WORKLOADS), None)
+    workload = next((item for item in found if is_workload(item)), None)
     if workload is None:
         raise ApplyError(f"Service {service_name} of app {app} is not deployed{kubectl.place}: nothing to scale.")
     now = asked(workload)

@@ -4,10 +4,10 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import WORKLOADS, Inventory, label
+from .inventory import AUTOSCALER, WORKLOADS, Inventory, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
 
-FIRST = ("HorizontalPodAutoscaler", *WORKLOADS)
+FIRST = (AUTOSCALER, *WORKLOADS)
 
 
 def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -> list[str]:
@@ -47,12 +47,12 @@ def _delete(kubectl: Kubectl, doomed: list[Object]) -> None:
 
 def in_order(items: list[Object]) -> list[Object]:
     """Autoscalers and workloads before what these need."""
-    return sorted(items, key=lambda item: FIRST.index(item["kind"]) if item["kind"] in FIRST else len(FIRST))
+    return sorted(items, key=lambda item: FIRST.index(kind_of(item)) if kind_of(item) in FIRST else len(FIRST))
 
 
 def without_shared(kubectl: Kubectl, app: str, items: list[Object]) -> list[Object]:
     """What only this app uses: the Secret for pulling images is one for all apps that use a registry."""
-    shared = [item for item in items if item["kind"] == "Secret" and not label(item, names.SERVICE)]
+    shared = [item for item in items if kind_of(item) == "Secret" and not label(item, names.SERVICE)]
     if not shared:
         return items
     others = f"{names.APP},{names.APP}!={names.label_value(app)}"
