@@ -218,6 +218,19 @@ def test_a_change_that_is_not_possible_is_a_new_object_and_told(deploy: Deployer
     assert len(cluster.names("Pod", "store")) == 1
 
 
+def test_what_may_hold_data_is_never_deleted_to_be_made_anew(deploy: Deployer, cluster: Cluster) -> None:
+    deploy(deployment(), claim("ReadWriteOnce"))
+    uid = cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"]
+    with pytest.raises(ApplyError, match="(?s)is invalid.*is left as it is.*delete it yourself"):
+        deploy(deployment(), claim("ReadWriteMany"))
+    assert cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"] == uid
+
+
+def claim(mode: str = "ReadWriteOnce", of: dict[str, str] | None = None) -> Manifest:
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    return manifest("PersistentVolumeClaim", "shop-shared", of or labels(), spec=spec)
+
+
 def test_nothing_is_deleted_that_could_not_be_created(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment())
     with pytest.raises(ApplyError, match="image: Required value"):

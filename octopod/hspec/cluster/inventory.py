@@ -20,6 +20,8 @@ USUAL_KINDS = {
     "ConfigMap", "Secret", "Service", *WORKLOADS, CLAIM, AUTOSCALER, "NetworkPolicy.networking.k8s.io",
     "Ingress.networking.k8s.io",
 }  # fmt: skip
+ISTIO = ("Gateway.networking.istio.io", "VirtualService.networking.istio.io", "DestinationRule.networking.istio.io")
+MADE = (USUAL_KINDS - {CLAIM}) | {*ISTIO, "Middleware.traefik.io"}  # by the engine: they hold nothing but what it wrote
 USUAL_WORDS = USUAL_KINDS | {kind.partition(".")[0] for kind in USUAL_KINDS}
 
 

@@ -4,10 +4,11 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import changes, inventory, pods
-from .inventory import AUTOSCALER, is_workload, kind_of, label
+from .inventory import AUTOSCALER, MADE, is_workload, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
 
 REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+BY_HAND = "Undo the change, or delete it yourself if nothing of value goes with it, and deploy again."
 
 
 class Applying:
@@ -96,6 +97,8 @@ class Applying:
         """Delete and create what cannot be changed. Nothing is deleted that could not be created."""
         if refusal.reason not in REFUSED:
             raise refusal
+        if kind_of(wanted) not in MADE:  # a claim, a database: it may hold what nobody can make again
+            raise ApplyError(str(refusal), f"{title(wanted)} is left as it is. {BY_HAND}")
         item = self.whole(wanted, live)
         try:
             self.kubectl.create(item, "--dry-run=server")
