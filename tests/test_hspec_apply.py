@@ -30,7 +30,7 @@ from kube.cluster import Cluster
 from kube.patches import merge
 
 from octopod.hspec import names
-from octopod.hspec.cluster import Kubectl, apply, archive, preflight
+from octopod.hspec.cluster import Kubectl, apply, archive, preflight, undeploy
 from octopod.hspec.cluster.applying import placed
 from octopod.hspec.cluster.changes import annotated
 from octopod.hspec.errors import ApplyError, ClusterError, PreflightError
@@ -221,7 +221,7 @@ def test_a_change_that_is_not_possible_is_a_new_object_and_told(deploy: Deployer
 def test_what_may_hold_data_is_never_deleted_to_be_made_anew(deploy: Deployer, cluster: Cluster) -> None:
     deploy(deployment(), claim("ReadWriteOnce"))
     uid = cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"]
-    with pytest.raises(ApplyError, match="(?s)is invalid.*is left as it is.*delete it yourself"):
+    with pytest.raises(ApplyError, match=r"(?s)is invalid.*is left as it is.*delete it yourself"):
         deploy(deployment(), claim("ReadWriteMany"))
     assert cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"] == uid
 
@@ -378,6 +378,32 @@ def test_kinds_of_one_name_are_told_apart_by_their_groups(deploy: Deployer, clus
     assert cluster.names("services.serving.knative.dev") == ["web"]
     deploy(deployment(), network())
     assert (cluster.names("services.serving.knative.dev"), cluster.names("Service", "store")) == ([], ["web"])
+
+
+def role(of: dict[str, str] | None = None) -> Manifest:
+    return manifest("ClusterRole", "reader", of or labels(), "rbac.authorization.k8s.io/v1", rules=[])
+
+
+@pytest.mark.parametrize("shared", [role(), manifest("Namespace", "jobs", labels())], ids=lambda one: one.kind)
+def test_what_is_in_no_namespace_is_refused_before_anything_is_written(
+    shared: Manifest, deploy: Deployer, cluster: Cluster
+) -> None:
+    cluster.delete("Namespace", "store")
+    with pytest.raises(ApplyError, match=f"{shared.kind} {shared.name}: objects of this kind are in no namespace"):
+        deploy(deployment(), shared)
+    assert writes(cluster) == []
+
+
+def test_what_is_in_no_namespace_is_not_removed(deploy: Deployer, cluster: Cluster) -> None:
+    kinds = '["ClusterRole.v1.rbac.authorization.k8s.io", "Namespace.v1"]'
+    workload = deployment()
+    workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: kinds}
+    deploy.has(workload)
+    cluster.put(role().data)
+    cluster.put(manifest("Namespace", "jobs", labels()).data)
+    deploy(deployment())
+    assert undeploy(deploy.ctl, "shop", "web", deploy.talk) == ["Deployment shop-web"]
+    assert (cluster.names("ClusterRole"), "jobs" in cluster.names("Namespace")) == (["reader"], True)
 
 
 def test_a_kind_that_the_cluster_does_not_serve_is_named(deploy: Deployer) -> None:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .. import names
+from ..errors import ApplyError
 from ..service import Context, Service
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import AUTOSCALER, Inventory, is_workload, key, kind_of
+from .inventory import AUTOSCALER, KNOWN, Inventory, is_workload, key, kind_of
 from .kubectl import Forbidden, Kubectl, Object, Refusal, title
 from .objects import Applying
 
@@ -29,6 +30,7 @@ def apply(
 
     What the service had goes last, so that it keeps running when the cluster refuses what is new.
     """
+    refuse_shared(kubectl, [manifest.data for manifest in manifests])
     ensure_namespace(kubectl, talk)
     selector = names.selector_of(context.app, service.name)
     wanted = [placed(manifest.data, kubectl.namespace or context.namespace) for manifest in manifests]
@@ -45,6 +47,17 @@ def apply(
     remove(kubectl, [item for item in stale if kind_of(item) not in AT_ONCE], talk)
     _tell_of_unknown(there, talk)
     _warn_of_claims(service, context, there, talk)
+
+
+def refuse_shared(kubectl: Kubectl, wanted: list[Object]) -> None:
+    """Raise ApplyError for what is in no namespace: whoever deploys to another would change it, or undeploy it."""
+    unusual = [item for item in wanted if kind_of(item) not in KNOWN]
+    wide = {version: kubectl.cluster_wide(version) for version in sorted({item["apiVersion"] for item in unusual})}
+    if shared := [title(item) for item in unusual if item["kind"] in wide[item["apiVersion"]]]:
+        raise ApplyError(
+            f"{', '.join(shared)}: objects of this kind are in no namespace, all services of the cluster share them. "
+            "Create them once by other means, and take them out of k8sSnippets."
+        )
 
 
 def ensure_namespace(kubectl: Kubectl, talk: Talk) -> None:

@@ -21,7 +21,8 @@ USUAL_KINDS = {
     "Ingress.networking.k8s.io",
 }  # fmt: skip
 ISTIO = ("Gateway.networking.istio.io", "VirtualService.networking.istio.io", "DestinationRule.networking.istio.io")
-MADE = (USUAL_KINDS - {CLAIM}) | {*ISTIO, "Middleware.traefik.io"}  # by the engine: they hold nothing but what it wrote
+KNOWN = USUAL_KINDS | {*ISTIO, "Middleware.traefik.io"}
+MADE = KNOWN - {CLAIM}  # by the engine: they hold nothing but what it wrote
 USUAL_WORDS = USUAL_KINDS | {kind.partition(".")[0] for kind in USUAL_KINDS}
 
 
@@ -38,12 +39,14 @@ class Inventory(NamedTuple):
 
 
 def take(kubectl: Kubectl, selector: str, more: Iterable[str] = ()) -> Inventory:
-    """All that carries the labels, of the usual kinds, of `more`, and of those that the workloads remember."""
+    """All of the namespace that carries the labels: of the usual kinds, of `more`, and of those that the workloads
+    remember. What is in no namespace may be another one's, too.
+    """
     found, unknown = _usual(kubectl, selector)
     remembered = {kind for item in found if is_workload(item) for kind in applied_kinds(item)}
     for kind in sorted(remembered | set(more)):
         found += _of_kind(kubectl, selector, kind)
-    once = list({key(item): item for item in found}.values())
+    once = list({key(item): item for item in found if item["metadata"].get("namespace")}.values())
     claims = [item for item in once if kind_of(item) == CLAIM]
     return Inventory([item for item in once if kind_of(item) != CLAIM and not is_controlled(item)], claims, unknown)
 

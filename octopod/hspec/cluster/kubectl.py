@@ -95,6 +95,12 @@ class Kubectl:
         )  # fmt: skip
         return parse(answer)
 
+    def cluster_wide(self, version: str) -> set[str]:
+        """The kinds of a version of the API, such as `policy/v1`, that are in no namespace."""
+        path = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        answer = json.loads(self.ask(f"Cannot look for the kinds of {version}", "get", f"--raw={path}"))
+        return {str(one["kind"]) for one in answer["resources"] if not one["namespaced"]}
+
     @property
     def place(self) -> str:
         """` in namespace shop`, for sentences."""
