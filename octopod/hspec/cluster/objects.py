@@ -1,13 +1,17 @@
 """One object: created, patched, replaced, or deleted and created again."""
 
+import time
+
 from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import changes, inventory, pods
 from .inventory import AUTOSCALER, MADE, is_workload, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
+from .looking import pause
 
-REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+REFUSED = ("Invalid", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+ATTEMPTS = 4  # to change what others change, too
 BY_HAND = "Undo the change, or delete it yourself if nothing of value goes with it, and deploy again."
 
 
@@ -49,12 +53,11 @@ class Applying:
             self.kubectl.create(changes.annotated(wanted, self.now))
             return self.tell(wanted, "created")
         kept = changes.keeping_claims(live, wanted)
-        patch = self.patch(kept, live)
-        if patch == []:
+        if self.patch(kept, live) == []:
             return self.tell(wanted, "unchanged")
         broken = self.broken_pods(live)
         try:
-            done = self.change(kept, live, patch)
+            done = self.change(kept, live)
         except Refusal as refusal:
             return self.make_anew(wanted, live, refusal)
         self.tell(wanted, done)
@@ -64,20 +67,24 @@ class Applying:
     def tell(self, item: Object, what: str) -> None:
         self.talk.say(f"{title(item)}: {what}")
 
-    def change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
-        """Patch or replace; once more, with a fresh look, when somebody else was faster."""
-        try:
-            return self._change(wanted, live, patch)
-        except Refusal as refusal:
-            if refusal.reason != "Conflict":
-                raise
-        fresh = self.kubectl.live([wanted])
-        if not fresh:
-            self.kubectl.create(changes.annotated(wanted, self.now))
-            return "created"
-        return self._change(wanted, fresh[0], self.patch(wanted, fresh[0]))
+    def change(self, wanted: Object, live: Object) -> str:
+        """Patch or replace; again, with a fresh look, when somebody else was faster."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._change(wanted, live)
+            except Refusal as refusal:
+                if refusal.reason != "Conflict":
+                    raise
+            time.sleep(pause())
+            fresh = self.kubectl.live([wanted])
+            if not fresh:
+                self.kubectl.create(changes.annotated(wanted, self.now))
+                return "created"
+            live = fresh[0]
+        return self._change(wanted, live)
 
-    def _change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
+    def _change(self, wanted: Object, live: Object) -> str:
+        patch = self.patch(wanted, live)
         if patch is not None and self.kubectl.reads_patch_files:
             try:
                 self.kubectl.patch(live, patch)
