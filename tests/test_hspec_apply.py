@@ -109,6 +109,21 @@ def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, clust
     assert deploy(config_map(MODE="fancy", NEW="1"), *ALL[1:]) == []
 
 
+def test_a_renamed_prop_has_the_value_of_the_spec(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(config_map(OLD="plain"))
+    cluster.patch("ConfigMap", "shop-web", {"data": {"OLD": "edited"}}, "store")
+    assert deploy(config_map(NEW="plain")) == ["PATCH configmaps/shop-web 200"]
+    assert deploy.live("ConfigMap")["data"] == {"NEW": "plain"}
+
+
+def test_what_has_moved_in_a_list_is_patched(deploy: Deployer) -> None:
+    first, second = ({"name": name, "image": f"{name}:1"} for name in ("a", "b"))
+    deploy.has(deployment(initContainers=[first, second]))
+    assert deploy(deployment(initContainers=[second, first])) == ["PATCH deployments/shop-web 200"]
+    live = deploy.live("Deployment")["spec"]["template"]["spec"]["initContainers"]
+    assert [(one["name"], one["image"]) for one in live] == [("b", "b:1"), ("a", "a:1")]
+
+
 def test_a_changed_secret_is_patched_too(deploy: Deployer) -> None:
     deploy.has(*ALL)
     assert deploy(ALL[0], secret(KEY="other"), *ALL[2:]) == ["PATCH secrets/shop-web 200"]
@@ -541,6 +556,13 @@ def test_a_kubectl_that_knows_no_cluster_is_told_to_be_that(
 def test_a_missing_kubectl_is_told_to_be_that(ctl: Kubectl) -> None:
     ctl.program = "/nowhere/kubectl"
     with pytest.raises(PreflightError, match="/nowhere/kubectl cannot be started"):
+        preflight(ctl, service())
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_cluster_that_is_too_busy_is_told_to_be_that(code: int, ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.fail("*", "*", code)
+    with pytest.raises(PreflightError, match="is overloaded, or not quite up"):
         preflight(ctl, service())
 
 

@@ -66,10 +66,19 @@ def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) 
 
 
 def difference(source: Object, target: Object) -> Patch:
-    """RFC 6902: what makes the one the other."""
+    """RFC 6902: what makes the one the other. All values are the target's: a move would carry along a live one."""
     import jsonpatch  # here: only who deploys needs it
+    from jsonpointer import resolve_pointer
 
-    steps: Patch = jsonpatch.make_patch(source, target).patch
+    steps: Patch = []
+    state = copy.deepcopy(source)
+    for step in jsonpatch.make_patch(source, target).patch:
+        if step["op"] == "move":
+            value = copy.deepcopy(resolve_pointer(state, step["from"]))
+            steps += [{"op": "remove", "path": step["from"]}, {"op": "add", "path": step["path"], "value": value}]
+        else:
+            steps.append(step)
+        jsonpatch.apply_patch(state, [step], in_place=True)
     return steps
 
 
@@ -95,8 +104,7 @@ def _checks(source: Object, steps: Patch) -> Patch:
     """Lists are patched by position: what the patch finds there must be what it expects."""
     from jsonpointer import resolve_pointer
 
-    paths = [step[end] for step in steps for end in ("path", "from") if end in step]
-    lists = {at for path in paths for at in _lists_on(path)}
+    lists = {at for step in steps for at in _lists_on(step["path"])}
     known = {at: resolve_pointer(source, at, None) for at in sorted(lists)}
     return [check for at, value in known.items() if isinstance(value, list) for check in _identities(at, value)]
 

@@ -8,9 +8,10 @@ SILENT = re.compile(
     r"connection refused|was refused|connection reset|no such host|no route to host|network is unreachable|"
     r"unable to connect to the server|i/o timeout|TLS handshake timeout|Client\.Timeout|context deadline exceeded|"
     r"server closed|unexpected EOF|: EOF|http2: |x509|invalid configuration|no configuration has been provided|"
-    r"gave no answer|cannot be started",
+    r"gave no answer|cannot be started|etcdserver|timed out waiting for the server|currently unable to handle",
     re.IGNORECASE,
 )
+BUSY = ("ServiceUnavailable", "TooManyRequests", "Timeout", "ServerTimeout")
 STRANGER = re.compile(r"Unauthorized|must be logged in", re.IGNORECASE)
 NO_SUCH_KIND = re.compile(r"doesn't have a resource type|no matches for kind|could not find the requested resource")
 
@@ -43,6 +44,8 @@ def explained(done: Done) -> str:
         return "kubectl knows no cluster: there is no kubeconfig, or it has no current context."
     if not why and SILENT.search(text):
         return f"the cluster cannot be reached. {text}"
+    if why in BUSY:
+        return f"the cluster is overloaded, or not quite up: try again in a while. {text}"
     if NO_SUCH_KIND.search(text):
         return f"the cluster does not know this kind; what serves it is not installed there. {text}"
     return text
