@@ -123,8 +123,9 @@ def remove(kubectl: Kubectl, items: list[Object], talk: Talk) -> None:
 
 def _tell_of_unknown(there: Inventory, talk: Talk) -> None:
     if there.unknown:
-        kinds = ", ".join(kind.partition(".")[0] for kind in there.unknown)
-        talk.warn(f"The cluster does not let us look for {kinds}: what an earlier deployment left of them stays.")
+        talk.warn(
+            f"The cluster does not let us look for {there.unseen}: what an earlier deployment left of them stays."
+        )
 
 
 def _warn_of_claims(service: Service, context: Context, there: Inventory, talk: Talk) -> None:

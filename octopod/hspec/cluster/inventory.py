@@ -34,6 +34,11 @@ class Inventory(NamedTuple):
     unknown: list[str]
 
     @property
+    def unseen(self) -> str:
+        """`ingresses, networkpolicies`: of these there may be some."""
+        return ", ".join(kind.partition(".")[0] for kind in self.unknown)
+
+    @property
     def workloads(self) -> list[Object]:
         return [item for item in self.items if is_workload(item)]
 
