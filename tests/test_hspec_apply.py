@@ -183,6 +183,27 @@ def test_the_number_that_an_autoscaler_has_chosen_stays(how: str, deploy: Deploy
     assert deploy.told.count("unchanged") == 2
 
 
+SCALED: dict[str, list[list[Manifest]]] = {
+    "from the beginning": [[deployment(replicas=1), autoscaler(1, 5)]],
+    "later": [[deployment(replicas=1)], [deployment(replicas=1), autoscaler(1, 5)]],
+    "with another image": [[deployment("web:0", replicas=1)], [deployment(replicas=1), autoscaler(1, 5)]],
+}
+
+
+@pytest.mark.parametrize("since", SCALED)
+def test_when_the_autoscaler_goes_the_number_of_the_spec_counts_again(
+    since: str, deploy: Deployer, cluster: Cluster
+) -> None:
+    for manifests in SCALED[since]:
+        deploy(*manifests)
+    cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 5}}, "store")
+    assert deploy(*SCALED[since][-1]) == []
+    assert deploy(deployment(replicas=1)) == [
+        "DELETE horizontalpodautoscalers/shop-web 200", "PATCH deployments/shop-web 200",
+    ]  # fmt: skip
+    assert deploy.live("Deployment")["spec"]["replicas"] == 1
+
+
 def test_a_replacement_keeps_the_number_of_replicas_that_it_does_not_say(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment(replicas=None))
     cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 3}}, "store")

@@ -48,18 +48,18 @@ def last_applied(live: Object) -> Object | None:
 def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) -> Patch | None:
     """What to change (RFC 6902), empty when nothing; None when the live object is not what the patch starts from.
 
-    With `is_scaled`, somebody else rules over the number of replicas: it is left alone.
+    With `is_scaled`, somebody else rules over the number of replicas: it is left alone, and forgotten.
     """
+    manifest = uncounted(manifest) if is_scaled else manifest
     source = last_applied(live)
     if source is None or not is_comparable(manifest):
         return None
-    steps = difference(_even(source), _even(manifest))
-    if is_scaled:
-        steps = [step for step in steps if step["path"] != "/spec/replicas"]
+    changed = difference(_even(source), _even(manifest))
+    steps = [step for step in changed if not (is_scaled and step["path"] == "/spec/replicas")]
     steps += waking(live, manifest)
     if not fits(live, source, steps):
         return None
-    notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if steps else {}
+    notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if changed or steps else {}
     return steps + [
         {"op": "add", "path": f"/metadata/annotations/{escape(key)}", "value": text} for key, text in notes.items()
     ]
@@ -164,6 +164,11 @@ def _count(live: Object) -> int:
 
 def _is_ours(key: str) -> bool:
     return key.startswith("hyscale.io/")
+
+
+def uncounted(manifest: Object) -> Object:
+    """A workload that says nothing of the number of its replicas."""
+    return manifest | {"spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
 
 
 def keeping_count(live: Object, manifest: Object) -> Object:

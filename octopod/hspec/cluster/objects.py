@@ -29,10 +29,12 @@ class Applying:
     def patch(self, wanted: Object, live: Object) -> changes.Patch | None:
         return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
 
-    def whole(self, wanted: Object, live: Object) -> Object:
+    def whole(self, wanted: Object, live: Object | None = None) -> Object:
         """What is sent when it cannot be a patch."""
-        kept = changes.keeping_count(live, wanted) if self.is_scaled(wanted) else wanted
-        return changes.annotated(wanted, self.now) | ({"spec": kept["spec"]} if "spec" in kept else {})
+        if not self.is_scaled(wanted):
+            return changes.annotated(wanted, self.now)
+        kept = changes.keeping_count(live, wanted) if live else wanted
+        return changes.annotated(changes.uncounted(wanted), self.now) | {"spec": kept["spec"]}
 
     def refuse_foreign(self, wanted: Object, live: Object | None) -> None:
         """Raise ApplyError when the object is there, and somebody else's."""
@@ -50,7 +52,7 @@ class Applying:
             self.kubectl.delete([live])
             live = None
         if live is None:
-            self.kubectl.create(changes.annotated(wanted, self.now))
+            self.kubectl.create(self.whole(wanted))
             return self.tell(wanted, "created")
         kept = changes.keeping_claims(live, wanted)
         if self.patch(kept, live) == []:
@@ -78,7 +80,7 @@ class Applying:
             time.sleep(pause())
             fresh = self.kubectl.live([wanted])
             if not fresh:
-                self.kubectl.create(changes.annotated(wanted, self.now))
+                self.kubectl.create(self.whole(wanted))
                 return "created"
             live = fresh[0]
         return self._change(wanted, live)
