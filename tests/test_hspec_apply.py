@@ -508,8 +508,24 @@ def test_a_changed_size_is_warned_of_and_ignored(deploy: Deployer, cluster: Clus
     assert deploy(stateful_set("web:2", data="2Gi"), of=volume("2Gi")) == []
 
 
-def test_the_same_size_in_other_words_is_no_change(deploy: Deployer) -> None:
-    deploy(stateful_set(data="1Gi"), of=volume("1024Mi"))
+@pytest.mark.parametrize(("there", "spec"), [("1Gi", "1024Mi"), ("10e9", "1e10"), ("10G", "1e10")])
+def test_the_same_size_in_other_words_is_no_change(there: str, spec: str, deploy: Deployer) -> None:
+    deploy.has(stateful_set(data=there))
+    deploy(stateful_set(data=spec), of=volume(spec))
+    assert deploy.talk.warnings == []
+
+
+def test_a_claim_of_a_snippet_is_unused_only_when_it_is_not_wanted_any_more(deploy: Deployer) -> None:
+    deploy(deployment(), claim())
+    assert deploy(deployment(), claim()) == []
+    assert deploy.talk.warnings == []
+    assert deploy(deployment()) == []
+    assert "Kept with their data: shop-shared." in deploy.talk.warnings[0]
+
+
+def test_a_claim_that_others_have_made_is_not_told_to_be_unused(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.put(claim().data, "store")
+    deploy(deployment())
     assert deploy.talk.warnings == []
 
 

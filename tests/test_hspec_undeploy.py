@@ -80,6 +80,16 @@ def test_volumes_stay_and_are_told_of(ctl: Kubectl, cluster: Cluster) -> None:
     assert "nothing to undeploy" in said(again) and again.warnings == words.warnings
 
 
+def test_a_claim_of_a_snippet_is_told_of_once(ctl: Kubectl, cluster: Cluster) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    workload = deployment()
+    workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: '["PersistentVolumeClaim.v1"]'}
+    put(cluster, workload, manifest("PersistentVolumeClaim", "shared", labels(), spec=spec))
+    words = talk()
+    undeploy(ctl, "shop", "web", words)
+    assert words.warnings[0].startswith("Kept with their data: shared.")
+
+
 def test_what_is_of_an_unusual_kind_goes_too(ctl: Kubectl, cluster: Cluster) -> None:
     gateway = manifest("Gateway", "shop-web", labels(), "networking.istio.io/v1beta1", spec={"servers": []})
     workload = deployment()

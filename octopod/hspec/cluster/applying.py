@@ -46,7 +46,8 @@ def apply(
         work.apply(item, live.get(key(item)))
     remove(kubectl, [item for item in stale if kind_of(item) not in AT_ONCE], talk)
     _tell_of_unknown(there, talk)
-    _warn_of_claims(service, context, there, talk)
+    keys = set(map(key, wanted))
+    _warn_of_claims(service, context, [claim for claim in there.claims if key(claim) not in keys], talk)
 
 
 def refuse_shared(kubectl: Kubectl, wanted: list[Object]) -> None:
@@ -128,9 +129,9 @@ def _tell_of_unknown(there: Inventory, talk: Talk) -> None:
         )
 
 
-def _warn_of_claims(service: Service, context: Context, there: Inventory, talk: Talk) -> None:
+def _warn_of_claims(service: Service, context: Context, claims: list[Object], talk: Talk) -> None:
     workload = names.resource_name(context.app, service.name)
-    for sentence in volumes.ignored_changes(service, workload, there.claims):
+    for sentence in volumes.ignored_changes(service, workload, claims):
         talk.warn(sentence)
-    if left := volumes.unused(service, workload, there.claims):
+    if left := volumes.unused(service, workload, claims):
         talk.warn(volumes.retained(left))
