@@ -30,7 +30,7 @@ from kube.cluster import Cluster
 from kube.patches import merge
 
 from octopod.hspec import names
-from octopod.hspec.cluster import Kubectl, apply, archive, preflight
+from octopod.hspec.cluster import Kubectl, apply, archive, preflight, undeploy
 from octopod.hspec.cluster.applying import placed
 from octopod.hspec.cluster.changes import annotated
 from octopod.hspec.errors import ApplyError, ClusterError, PreflightError
@@ -109,6 +109,21 @@ def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, clust
     assert deploy(config_map(MODE="fancy", NEW="1"), *ALL[1:]) == []
 
 
+def test_a_renamed_prop_has_the_value_of_the_spec(deploy: Deployer, cluster: Cluster) -> None:
+    deploy.has(config_map(OLD="plain"))
+    cluster.patch("ConfigMap", "shop-web", {"data": {"OLD": "edited"}}, "store")
+    assert deploy(config_map(NEW="plain")) == ["PATCH configmaps/shop-web 200"]
+    assert deploy.live("ConfigMap")["data"] == {"NEW": "plain"}
+
+
+def test_what_has_moved_in_a_list_is_patched(deploy: Deployer) -> None:
+    first, second = ({"name": name, "image": f"{name}:1"} for name in ("a", "b"))
+    deploy.has(deployment(initContainers=[first, second]))
+    assert deploy(deployment(initContainers=[second, first])) == ["PATCH deployments/shop-web 200"]
+    live = deploy.live("Deployment")["spec"]["template"]["spec"]["initContainers"]
+    assert [(one["name"], one["image"]) for one in live] == [("b", "b:1"), ("a", "a:1")]
+
+
 def test_a_changed_secret_is_patched_too(deploy: Deployer) -> None:
     deploy.has(*ALL)
     assert deploy(ALL[0], secret(KEY="other"), *ALL[2:]) == ["PATCH secrets/shop-web 200"]
@@ -168,6 +183,27 @@ def test_the_number_that_an_autoscaler_has_chosen_stays(how: str, deploy: Deploy
     assert deploy.told.count("unchanged") == 2
 
 
+SCALED: dict[str, list[list[Manifest]]] = {
+    "from the beginning": [[deployment(replicas=1), autoscaler(1, 5)]],
+    "later": [[deployment(replicas=1)], [deployment(replicas=1), autoscaler(1, 5)]],
+    "with another image": [[deployment("web:0", replicas=1)], [deployment(replicas=1), autoscaler(1, 5)]],
+}
+
+
+@pytest.mark.parametrize("since", SCALED)
+def test_when_the_autoscaler_goes_the_number_of_the_spec_counts_again(
+    since: str, deploy: Deployer, cluster: Cluster
+) -> None:
+    for manifests in SCALED[since]:
+        deploy(*manifests)
+    cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 5}}, "store")
+    assert deploy(*SCALED[since][-1]) == []
+    assert deploy(deployment(replicas=1)) == [
+        "DELETE horizontalpodautoscalers/shop-web 200", "PATCH deployments/shop-web 200",
+    ]  # fmt: skip
+    assert deploy.live("Deployment")["spec"]["replicas"] == 1
+
+
 def test_a_replacement_keeps_the_number_of_replicas_that_it_does_not_say(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment(replicas=None))
     cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 3}}, "store")
@@ -218,6 +254,19 @@ def test_a_change_that_is_not_possible_is_a_new_object_and_told(deploy: Deployer
     assert len(cluster.names("Pod", "store")) == 1
 
 
+def test_what_may_hold_data_is_never_deleted_to_be_made_anew(deploy: Deployer, cluster: Cluster) -> None:
+    deploy(deployment(), claim("ReadWriteOnce"))
+    uid = cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"]
+    with pytest.raises(ApplyError, match=r"(?s)is invalid.*is left as it is.*delete it yourself"):
+        deploy(deployment(), claim("ReadWriteMany"))
+    assert cluster.get("pvc", "shop-shared", "store")["metadata"]["uid"] == uid
+
+
+def claim(mode: str = "ReadWriteOnce", of: dict[str, str] | None = None) -> Manifest:
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    return manifest("PersistentVolumeClaim", "shop-shared", of or labels(), spec=spec)
+
+
 def test_nothing_is_deleted_that_could_not_be_created(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment())
     with pytest.raises(ApplyError, match="image: Required value"):
@@ -235,16 +284,19 @@ def test_a_cluster_that_does_not_want_to_is_no_reason_to_delete(code: int, deplo
     assert "DELETE" not in " ".join(writes(cluster))
 
 
-def test_somebody_else_was_faster(deploy: Deployer, cluster: Cluster) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_somebody_else_was_faster(times: int, deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment())
-    cluster.fail("PATCH", "*/deployments/*", 409, times=1)
-    assert deploy(deployment("web:2")) == ["PATCH deployments/shop-web 409", "PATCH deployments/shop-web 200"]
+    cluster.fail("PATCH", "*/deployments/*", 409, times)
+    assert deploy(deployment("web:2")) == [f"PATCH deployments/shop-web {code}" for code in [409] * times + [200]]
 
 
-def test_a_conflict_that_stays_is_settled_by_a_new_object(deploy: Deployer, cluster: Cluster) -> None:
+def test_a_conflict_that_stays_is_no_reason_to_delete(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(deployment())
     cluster.fail("PATCH", "*/deployments/*", 409)
-    assert [line.split()[0] for line in deploy(deployment("web:2"))] == ["PATCH", "PATCH", "DELETE", "POST"]
+    with pytest.raises(ApplyError, match="Cannot change Deployment shop-web"):
+        deploy(deployment("web:2"))
+    assert writes(cluster) == ["PATCH deployments/shop-web 409"] * 4
 
 
 def test_what_is_still_being_deleted_is_waited_for(deploy: Deployer, cluster: Cluster) -> None:
@@ -344,6 +396,55 @@ def test_what_is_of_an_unusual_kind_is_remembered_and_removed(deploy: Deployer, 
     assert cluster.names("Gateway") == []
 
 
+KNATIVE = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "services.serving.knative.dev"},
+    "spec": {
+        "group": "serving.knative.dev",
+        "scope": "Namespaced",
+        "names": {"kind": "Service", "plural": "services"},
+        "versions": [{"name": "v1", "served": True, "storage": True}],
+    },
+}
+
+
+def test_kinds_of_one_name_are_told_apart_by_their_groups(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.put(KNATIVE)
+    theirs = manifest("Service", "web", labels(), "serving.knative.dev/v1", spec={"template": {}})
+    deploy(deployment(), network(), theirs)
+    assert deploy(deployment(), network(), theirs) == []
+    assert cluster.names("services.serving.knative.dev") == ["web"]
+    deploy(deployment(), network())
+    assert (cluster.names("services.serving.knative.dev"), cluster.names("Service", "store")) == ([], ["web"])
+
+
+def role(of: dict[str, str] | None = None) -> Manifest:
+    return manifest("ClusterRole", "reader", of or labels(), "rbac.authorization.k8s.io/v1", rules=[])
+
+
+@pytest.mark.parametrize("shared", [role(), manifest("Namespace", "jobs", labels())], ids=lambda one: one.kind)
+def test_what_is_in_no_namespace_is_refused_before_anything_is_written(
+    shared: Manifest, deploy: Deployer, cluster: Cluster
+) -> None:
+    cluster.delete("Namespace", "store")
+    with pytest.raises(ApplyError, match=f"{shared.kind} {shared.name}: objects of this kind are in no namespace"):
+        deploy(deployment(), shared)
+    assert writes(cluster) == []
+
+
+def test_what_is_in_no_namespace_is_not_removed(deploy: Deployer, cluster: Cluster) -> None:
+    kinds = '["ClusterRole.v1.rbac.authorization.k8s.io", "Namespace.v1"]'
+    workload = deployment()
+    workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: kinds}
+    deploy.has(workload)
+    cluster.put(role().data)
+    cluster.put(manifest("Namespace", "jobs", labels()).data)
+    deploy(deployment())
+    assert undeploy(deploy.ctl, "shop", "web", deploy.talk) == ["Deployment shop-web"]
+    assert (cluster.names("ClusterRole"), "jobs" in cluster.names("Namespace")) == (["reader"], True)
+
+
 def test_a_kind_that_the_cluster_does_not_serve_is_named(deploy: Deployer) -> None:
     with pytest.raises(ClusterError, match="does not know this kind"):
         deploy(manifest("Cactus", "shop-web", labels(), "desert.example/v1"))
@@ -407,8 +508,24 @@ def test_a_changed_size_is_warned_of_and_ignored(deploy: Deployer, cluster: Clus
     assert deploy(stateful_set("web:2", data="2Gi"), of=volume("2Gi")) == []
 
 
-def test_the_same_size_in_other_words_is_no_change(deploy: Deployer) -> None:
-    deploy(stateful_set(data="1Gi"), of=volume("1024Mi"))
+@pytest.mark.parametrize(("there", "spec"), [("1Gi", "1024Mi"), ("10e9", "1e10"), ("10G", "1e10")])
+def test_the_same_size_in_other_words_is_no_change(there: str, spec: str, deploy: Deployer) -> None:
+    deploy.has(stateful_set(data=there))
+    deploy(stateful_set(data=spec), of=volume(spec))
+    assert deploy.talk.warnings == []
+
+
+def test_a_claim_of_a_snippet_is_unused_only_when_it_is_not_wanted_any_more(deploy: Deployer) -> None:
+    deploy(deployment(), claim())
+    assert deploy(deployment(), claim()) == []
+    assert deploy.talk.warnings == []
+    assert deploy(deployment()) == []
+    assert "Kept with their data: shop-shared." in deploy.talk.warnings[0]
+
+
+def test_a_claim_that_others_have_made_is_not_told_to_be_unused(deploy: Deployer, cluster: Cluster) -> None:
+    cluster.put(claim().data, "store")
+    deploy(deployment())
     assert deploy.talk.warnings == []
 
 
@@ -476,6 +593,13 @@ def test_a_kubectl_that_knows_no_cluster_is_told_to_be_that(
 def test_a_missing_kubectl_is_told_to_be_that(ctl: Kubectl) -> None:
     ctl.program = "/nowhere/kubectl"
     with pytest.raises(PreflightError, match="/nowhere/kubectl cannot be started"):
+        preflight(ctl, service())
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_cluster_that_is_too_busy_is_told_to_be_that(code: int, ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.fail("*", "*", code)
+    with pytest.raises(PreflightError, match="is overloaded, or not quite up"):
         preflight(ctl, service())
 
 

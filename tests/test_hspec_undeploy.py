@@ -80,12 +80,42 @@ def test_volumes_stay_and_are_told_of(ctl: Kubectl, cluster: Cluster) -> None:
     assert "nothing to undeploy" in said(again) and again.warnings == words.warnings
 
 
+def test_a_claim_of_a_snippet_is_told_of_once(ctl: Kubectl, cluster: Cluster) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    workload = deployment()
+    workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: '["PersistentVolumeClaim.v1"]'}
+    put(cluster, workload, manifest("PersistentVolumeClaim", "shared", labels(), spec=spec))
+    words = talk()
+    undeploy(ctl, "shop", "web", words)
+    assert words.warnings[0].startswith("Kept with their data: shared.")
+
+
 def test_what_is_of_an_unusual_kind_goes_too(ctl: Kubectl, cluster: Cluster) -> None:
     gateway = manifest("Gateway", "shop-web", labels(), "networking.istio.io/v1beta1", spec={"servers": []})
     workload = deployment()
     workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: '["Gateway", "Cactus"]'}
     put(cluster, gateway, workload)
-    assert undeploy(ctl, "shop", "web", talk()) == ["Deployment shop-web", "Gateway shop-web"]
+    assert undeploy(ctl, "shop", "web", talk()) == ["Gateway shop-web", "Deployment shop-web"]
+
+
+def test_what_is_of_an_unusual_kind_is_not_forgotten_when_it_cannot_be_removed(ctl: Kubectl, cluster: Cluster) -> None:
+    budget = manifest("PodDisruptionBudget", "shop-web", labels(), "policy/v1", spec={"minAvailable": 1})
+    workload = deployment()
+    workload.data["metadata"]["annotations"] = {names.APPLIED_KINDS: '["PodDisruptionBudget.v1.policy"]'}
+    put(cluster, budget, workload)
+    cluster.fail("DELETE", "*/poddisruptionbudgets/*", 403)
+    with pytest.raises(ApplyError, match=r"Not deleted: PodDisruptionBudget shop-web\."):
+        undeploy(ctl, "shop", "web", talk())
+    cluster.heal()
+    assert undeploy(ctl, "shop", "web", talk()) == ["PodDisruptionBudget shop-web", "Deployment shop-web"]
+
+
+def test_kinds_that_we_may_not_look_for_are_told_of(ctl: Kubectl, cluster: Cluster) -> None:
+    put(cluster, deployment())
+    cluster.fail("GET", "*/horizontalpodautoscalers", 403)
+    words = talk()
+    assert undeploy(ctl, "shop", "web", words) == ["Deployment shop-web"]
+    assert "does not let us look for horizontalpodautoscalers" in words.warnings[0]
 
 
 def test_what_cannot_be_removed_is_named_and_the_rest_is_gone(ctl: Kubectl, cluster: Cluster) -> None:
@@ -113,6 +143,12 @@ def test_a_service_is_scaled(wanted: Any, count: int, ctl: Kubectl, cluster: Clu
     put(cluster, deployment(replicas=2))
     assert scale(ctl, "shop", "web", **wanted, talk=talk()) == count
     assert len(cluster.names("Pod", "store")) == count
+
+
+def test_who_may_not_look_for_autoscalers_can_scale(ctl: Kubectl, cluster: Cluster) -> None:
+    put(cluster, deployment(replicas=2))
+    cluster.fail("GET", "*/horizontalpodautoscalers", 403)
+    assert scale(ctl, "shop", "web", to=3, talk=talk()) == 3
 
 
 REFUSED: list[tuple[list[Manifest], dict[str, int], str]] = [

@@ -78,6 +78,44 @@ def test_what_is_missing_is_named(kind: str, ctl: Kubectl, cluster: Cluster) -> 
     assert f'{kind} "nowhere" not found' in told and "deploy again" in told
 
 
+STARTS: dict[str, tuple[str, str, bool]] = {
+    "a registry that hiccups": ("ErrImagePull", "dial tcp 10.0.0.1:443: i/o timeout", False),
+    "a node that is busy": ("CreateContainerError", "context deadline exceeded", False),
+    "a cache": ("CreateContainerConfigError", "failed to sync configmap cache: timed out", False),
+    "a tag that is not there": ("ErrImagePull", "web:1: not found", True),
+    "a key that is not there": ("CreateContainerConfigError", "couldn't find key A in ConfigMap store/shop-web", True),
+    "an image that is never pulled": ("ErrImageNeverPull", "Container image is not present", True),
+    "a name that is none": ("InvalidImageName", "couldn't parse image reference", True),
+    "a program that is not there": ("RunContainerError", "exec: x: executable file not found in $PATH", True),
+}
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_what_may_be_a_hiccup_is_waited_for(case: str, ctl: Kubectl, cluster: Cluster) -> None:
+    word, message, is_certain = STARTS[case]
+    cluster.pods("web:1", then="never ready")
+    cluster.put(deployment().data, "store")
+    with cluster.controllers_paused():
+        [pod] = cluster.names("Pod", "store")
+        state = {"waiting": {"reason": word, "message": message}}
+        containers = [{"name": "web", "ready": False, "restartCount": 0, "state": state}]
+        cluster.patch("Pod", pod, {"status": {"containerStatuses": containers}}, "store")
+        told = why(ctl)
+    assert message in told
+    assert told.startswith("Not ready after 0 s") is not is_certain
+
+
+def test_an_evicted_pod_is_no_failure(ctl: Kubectl, cluster: Cluster) -> None:
+    cluster.pods("web:1", then="crash")
+    cluster.put(deployment().data, "store")
+    [pod] = cluster.names("Pod", "store")
+    with cluster.controllers_paused():
+        cluster.patch("Pod", pod, {"status": {"phase": "Failed", "reason": "Evicted"}}, "store")
+        assert why(ctl).startswith("Not ready after 0 s")
+    cluster.pods("web:1", then="ready")
+    wait(ctl, service(), CONTEXT, talk())
+
+
 def test_old_pods_are_no_success(ctl: Kubectl, cluster: Cluster) -> None:
     cluster.pods("web:2", then="never ready")
     cluster.put(deployment(replicas=2).data, "store")

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .. import names
+from ..errors import ApplyError
 from ..service import Context, Service
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import WORKLOADS, Inventory, key
+from .inventory import AUTOSCALER, KNOWN, Inventory, is_workload, key, kind_of
 from .kubectl import Forbidden, Kubectl, Object, Refusal, title
 from .objects import Applying
 
-AT_ONCE = ("HorizontalPodAutoscaler",)  # it would undo the number of replicas that is applied
+AT_ONCE = (AUTOSCALER,)  # it would undo the number of replicas that is applied
 
 
 class Manifest(Protocol):
@@ -29,6 +30,7 @@ def apply(
 
     What the service had goes last, so that it keeps running when the cluster refuses what is new.
     """
+    refuse_shared(kubectl, [manifest.data for manifest in manifests])
     ensure_namespace(kubectl, talk)
     selector = names.selector_of(context.app, service.name)
     wanted = [placed(manifest.data, kubectl.namespace or context.namespace) for manifest in manifests]
@@ -39,12 +41,24 @@ def apply(
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))
-    remove(kubectl, [item for item in stale if item["kind"] in AT_ONCE], talk)
+    remove(kubectl, [item for item in stale if kind_of(item) in AT_ONCE], talk)
     for item in wanted:
         work.apply(item, live.get(key(item)))
-    remove(kubectl, [item for item in stale if item["kind"] not in AT_ONCE], talk)
+    remove(kubectl, [item for item in stale if kind_of(item) not in AT_ONCE], talk)
     _tell_of_unknown(there, talk)
-    _warn_of_claims(service, context, there, talk)
+    keys = set(map(key, wanted))
+    _warn_of_claims(service, context, [claim for claim in there.claims if key(claim) not in keys], talk)
+
+
+def refuse_shared(kubectl: Kubectl, wanted: list[Object]) -> None:
+    """Raise ApplyError for what is in no namespace: whoever deploys to another would change it, or undeploy it."""
+    unusual = [item for item in wanted if kind_of(item) not in KNOWN]
+    wide = {version: kubectl.cluster_wide(version) for version in sorted({item["apiVersion"] for item in unusual})}
+    if shared := [title(item) for item in unusual if item["kind"] in wide[item["apiVersion"]]]:
+        raise ApplyError(
+            f"{', '.join(shared)}: objects of this kind are in no namespace, all services of the cluster share them. "
+            "Create them once by other means, and take them out of k8sSnippets."
+        )
 
 
 def ensure_namespace(kubectl: Kubectl, talk: Talk) -> None:
@@ -74,7 +88,7 @@ def placed(manifest: Object, namespace: str | None) -> Object:
 def remembering(item: Object, wanted: list[Object], there: Inventory) -> Object:
     """The workload knows of which unusual kinds there may be something, so that it is found when it has to go."""
     kinds = set(inventory.unusual(wanted)).union(*map(inventory.applied_kinds, [item, *there.workloads]))
-    if item["kind"] not in WORKLOADS or not kinds:
+    if not is_workload(item) or not kinds:
         return item
     note = {names.APPLIED_KINDS: "[" + ", ".join(f'"{kind}"' for kind in sorted(kinds)) + "]"}
     annotations = dict(item["metadata"].get("annotations") or {}) | note
@@ -110,13 +124,14 @@ def remove(kubectl: Kubectl, items: list[Object], talk: Talk) -> None:
 
 def _tell_of_unknown(there: Inventory, talk: Talk) -> None:
     if there.unknown:
-        kinds = ", ".join(kind.partition(".")[0] for kind in there.unknown)
-        talk.warn(f"The cluster does not let us look for {kinds}: what an earlier deployment left of them stays.")
+        talk.warn(
+            f"The cluster does not let us look for {there.unseen}: what an earlier deployment left of them stays."
+        )
 
 
-def _warn_of_claims(service: Service, context: Context, there: Inventory, talk: Talk) -> None:
+def _warn_of_claims(service: Service, context: Context, claims: list[Object], talk: Talk) -> None:
     workload = names.resource_name(context.app, service.name)
-    for sentence in volumes.ignored_changes(service, workload, there.claims):
+    for sentence in volumes.ignored_changes(service, workload, claims):
         talk.warn(sentence)
-    if left := volumes.unused(service, workload, there.claims):
+    if left := volumes.unused(service, workload, claims):
         talk.warn(volumes.retained(left))

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from .. import names
-from .inventory import WORKLOADS, annotation
+from .inventory import annotation, is_workload, kind_of
 from .kubectl import Object
 
 LIMIT = 256 * 1024  # bytes of all annotations of an object, as the API has it
@@ -17,7 +17,7 @@ Patch = list[dict[str, Any]]
 
 def remembered(manifest: Object) -> str:
     """The text of the annotation that the next deployment compares with."""
-    secret = SECRET if manifest["kind"] == "Secret" else ()
+    secret = SECRET if kind_of(manifest) == "Secret" else ()
     return json.dumps({key: value for key, value in manifest.items() if key not in secret}, separators=(",", ":"))
 
 
@@ -41,35 +41,44 @@ def last_applied(live: Object) -> Object | None:
         return None
     if not isinstance(value, dict) or value.get("kind") != live["kind"] or not isinstance(value.get("metadata"), dict):
         return None
-    kept = {key: live[key] for key in SECRET if key in live} if live["kind"] == "Secret" else {}
+    kept = {key: live[key] for key in SECRET if key in live} if kind_of(live) == "Secret" else {}
     return value | kept
 
 
 def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) -> Patch | None:
     """What to change (RFC 6902), empty when nothing; None when the live object is not what the patch starts from.
 
-    With `is_scaled`, somebody else rules over the number of replicas: it is left alone.
+    With `is_scaled`, somebody else rules over the number of replicas: it is left alone, and forgotten.
     """
+    manifest = uncounted(manifest) if is_scaled else manifest
     source = last_applied(live)
     if source is None or not is_comparable(manifest):
         return None
-    steps = difference(_even(source), _even(manifest))
-    if is_scaled:
-        steps = [step for step in steps if step["path"] != "/spec/replicas"]
+    changed = difference(_even(source), _even(manifest))
+    steps = [step for step in changed if not (is_scaled and step["path"] == "/spec/replicas")]
     steps += waking(live, manifest)
     if not fits(live, source, steps):
         return None
-    notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if steps else {}
+    notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if changed or steps else {}
     return steps + [
         {"op": "add", "path": f"/metadata/annotations/{escape(key)}", "value": text} for key, text in notes.items()
     ]
 
 
 def difference(source: Object, target: Object) -> Patch:
-    """RFC 6902: what makes the one the other."""
+    """RFC 6902: what makes the one the other. All values are the target's: a move would carry along a live one."""
     import jsonpatch  # here: only who deploys needs it
+    from jsonpointer import resolve_pointer
 
-    steps: Patch = jsonpatch.make_patch(source, target).patch
+    steps: Patch = []
+    state = copy.deepcopy(source)
+    for step in jsonpatch.make_patch(source, target).patch:
+        if step["op"] == "move":
+            value = copy.deepcopy(resolve_pointer(state, step["from"]))
+            steps += [{"op": "remove", "path": step["from"]}, {"op": "add", "path": step["path"], "value": value}]
+        else:
+            steps.append(step)
+        jsonpatch.apply_patch(state, [step], in_place=True)
     return steps
 
 
@@ -95,8 +104,7 @@ def _checks(source: Object, steps: Patch) -> Patch:
     """Lists are patched by position: what the patch finds there must be what it expects."""
     from jsonpointer import resolve_pointer
 
-    paths = [step[end] for step in steps for end in ("path", "from") if end in step]
-    lists = {at for path in paths for at in _lists_on(path)}
+    lists = {at for step in steps for at in _lists_on(step["path"])}
     known = {at: resolve_pointer(source, at, None) for at in sorted(lists)}
     return [check for at, value in known.items() if isinstance(value, list) for check in _identities(at, value)]
 
@@ -139,10 +147,10 @@ def replacement(live: Object, manifest: Object) -> Object:
     foreign = {key: text for key, text in (metadata.get("annotations") or {}).items() if not _is_ours(key)}
     metadata |= manifest["metadata"] | {"annotations": foreign | manifest["metadata"]["annotations"]}
     wanted = copy.deepcopy(manifest) | {"metadata": metadata}
-    if manifest["kind"] == "Service":
+    if kind_of(manifest) == "Service":
         kept = {key: live["spec"][key] for key in ASSIGNED if key in live["spec"]}
         wanted["spec"] = kept | wanted["spec"]
-    if manifest["kind"] in WORKLOADS:
+    if is_workload(manifest):
         wanted["spec"].setdefault("replicas", _count(live))
     return wanted
 
@@ -158,6 +166,11 @@ def _is_ours(key: str) -> bool:
     return key.startswith("hyscale.io/")
 
 
+def uncounted(manifest: Object) -> Object:
+    """A workload that says nothing of the number of its replicas."""
+    return manifest | {"spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
+
+
 def keeping_count(live: Object, manifest: Object) -> Object:
     """A workload with as many replicas as its autoscaler has given it."""
     return manifest | {"spec": manifest["spec"] | {"replicas": _count(live)}}
@@ -165,7 +178,7 @@ def keeping_count(live: Object, manifest: Object) -> Object:
 
 def keeping_claims(live: Object, manifest: Object) -> Object:
     """A StatefulSet with the claim templates that the live one has, when they are of the same volumes: they are fixed."""
-    if manifest["kind"] != "StatefulSet":
+    if kind_of(manifest) != "StatefulSet.apps":
         return manifest
     source = last_applied(live) or live
     old, new = (one["spec"].get("volumeClaimTemplates") or [] for one in (source, manifest))

@@ -10,7 +10,8 @@ from .. import names
 from ..errors import HspecError, LogsError
 from ..processes import Done
 from . import pods
-from .kubectl import Kubectl, Object, complaint, explained
+from .complaints import complaint, explained
+from .kubectl import Kubectl, Object
 
 KEPT_LINES = 1000  # of each container, after a deployment
 KEPT_PODS = 20

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from .. import names
 from . import pods
-from .inventory import WORKLOADS, label
+from .inventory import is_workload, label
 from .kubectl import Kubectl, Object
+from .pods import Trouble
 
 KINDS = "deployments.apps,statefulsets.apps,replicasets.apps,pods"
 PAUSE = 2.0  # seconds between two looks
@@ -28,7 +29,7 @@ class Sight(NamedTuple):
     @property
     def workload(self) -> Object | None:
         """The one that is to stay, should there be two while one takes the place of the other."""
-        found = [item for item in self.items if item["kind"] in WORKLOADS]
+        found = [item for item in self.items if is_workload(item)]
         return min(found, key=lambda item: (pods.is_going(item), item["kind"]), default=None)
 
     @property
@@ -40,7 +41,12 @@ class Sight(NamedTuple):
     def current(self) -> list[Object]:
         """The pods of the workload as it is now, that are to stay."""
         found = pods.current_pods(self.workload, self.items) if self.workload else []
-        return sorted((pod for pod in found if not pods.is_going(pod)), key=pods.name)
+        return sorted((pod for pod in found if not (pods.is_going(pod) or pods.is_over(pod))), key=pods.name)
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What keeps these from being ready."""
+        return [trouble for pod in self.current if (trouble := pods.trouble(pod))]
 
     def of(self, service: str) -> "Sight":
         return Sight([item for item in self.items if label(item, names.SERVICE) == names.label_value(service)])

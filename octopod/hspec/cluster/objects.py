@@ -1,13 +1,18 @@
 """One object: created, patched, replaced, or deleted and created again."""
 
+import time
+
 from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import changes, inventory, pods
-from .inventory import WORKLOADS, label
+from .inventory import AUTOSCALER, MADE, is_workload, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
+from .looking import pause
 
-REFUSED = ("Invalid", "Conflict", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+REFUSED = ("Invalid", "BadRequest", "UnsupportedMediaType", "MethodNotAllowed")
+ATTEMPTS = 4  # to change what others change, too
+BY_HAND = "Undo the change, or delete it yourself if nothing of value goes with it, and deploy again."
 
 
 class Applying:
@@ -15,19 +20,21 @@ class Applying:
 
     def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object]) -> None:
         self.kubectl, self.talk, self.selector, self.now = kubectl, talk, selector, now
-        self.has_autoscaler = any(item["kind"] == "HorizontalPodAutoscaler" for item in wanted)
+        self.has_autoscaler = any(kind_of(item) == AUTOSCALER for item in wanted)
 
     def is_scaled(self, item: Object) -> bool:
         """Whether an autoscaler rules over the number of its replicas."""
-        return self.has_autoscaler and item["kind"] in WORKLOADS
+        return self.has_autoscaler and is_workload(item)
 
     def patch(self, wanted: Object, live: Object) -> changes.Patch | None:
         return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
 
-    def whole(self, wanted: Object, live: Object) -> Object:
+    def whole(self, wanted: Object, live: Object | None = None) -> Object:
         """What is sent when it cannot be a patch."""
-        kept = changes.keeping_count(live, wanted) if self.is_scaled(wanted) else wanted
-        return changes.annotated(wanted, self.now) | ({"spec": kept["spec"]} if "spec" in kept else {})
+        if not self.is_scaled(wanted):
+            return changes.annotated(wanted, self.now)
+        kept = changes.keeping_count(live, wanted) if live else wanted
+        return changes.annotated(changes.uncounted(wanted), self.now) | {"spec": kept["spec"]}
 
     def refuse_foreign(self, wanted: Object, live: Object | None) -> None:
         """Raise ApplyError when the object is there, and somebody else's."""
@@ -45,15 +52,14 @@ class Applying:
             self.kubectl.delete([live])
             live = None
         if live is None:
-            self.kubectl.create(changes.annotated(wanted, self.now))
+            self.kubectl.create(self.whole(wanted))
             return self.tell(wanted, "created")
         kept = changes.keeping_claims(live, wanted)
-        patch = self.patch(kept, live)
-        if patch == []:
+        if self.patch(kept, live) == []:
             return self.tell(wanted, "unchanged")
         broken = self.broken_pods(live)
         try:
-            done = self.change(kept, live, patch)
+            done = self.change(kept, live)
         except Refusal as refusal:
             return self.make_anew(wanted, live, refusal)
         self.tell(wanted, done)
@@ -63,20 +69,24 @@ class Applying:
     def tell(self, item: Object, what: str) -> None:
         self.talk.say(f"{title(item)}: {what}")
 
-    def change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
-        """Patch or replace; once more, with a fresh look, when somebody else was faster."""
-        try:
-            return self._change(wanted, live, patch)
-        except Refusal as refusal:
-            if refusal.reason != "Conflict":
-                raise
-        fresh = self.kubectl.live([wanted])
-        if not fresh:
-            self.kubectl.create(changes.annotated(wanted, self.now))
-            return "created"
-        return self._change(wanted, fresh[0], self.patch(wanted, fresh[0]))
+    def change(self, wanted: Object, live: Object) -> str:
+        """Patch or replace; again, with a fresh look, when somebody else was faster."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._change(wanted, live)
+            except Refusal as refusal:
+                if refusal.reason != "Conflict":
+                    raise
+            time.sleep(pause())
+            fresh = self.kubectl.live([wanted])
+            if not fresh:
+                self.kubectl.create(self.whole(wanted))
+                return "created"
+            live = fresh[0]
+        return self._change(wanted, live)
 
-    def _change(self, wanted: Object, live: Object, patch: changes.Patch | None) -> str:
+    def _change(self, wanted: Object, live: Object) -> str:
+        patch = self.patch(wanted, live)
         if patch is not None and self.kubectl.reads_patch_files:
             try:
                 self.kubectl.patch(live, patch)
@@ -96,6 +106,8 @@ class Applying:
         """Delete and create what cannot be changed. Nothing is deleted that could not be created."""
         if refusal.reason not in REFUSED:
             raise refusal
+        if kind_of(wanted) not in MADE:  # a claim, a database: it may hold what nobody can make again
+            raise ApplyError(str(refusal), f"{title(wanted)} is left as it is. {BY_HAND}")
         item = self.whole(wanted, live)
         try:
             self.kubectl.create(item, "--dry-run=server")
@@ -112,7 +124,7 @@ class Applying:
 
     def broken_pods(self, live: Object) -> list[Object]:
         """The pods of a StatefulSet that are not ready: it would wait for them for ever before it replaces them."""
-        if live["kind"] != "StatefulSet":
+        if kind_of(live) != "StatefulSet.apps":
             return []
         found = self.kubectl.get("pods", "--selector", self.selector)
         return [pod for pod in found if pods.is_owned(pod, live) and not pods.is_running(pod)]

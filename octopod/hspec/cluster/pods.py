@@ -1,6 +1,7 @@
 """How pods are, and what keeps them from being ready. Pure functions over what the cluster says."""
 
 import os
+import re
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ RESTARTS = 3  # after so many a container is not expected to come up any more
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 NO_CONFIGURATION = ("CreateContainerConfigError",)
 NO_START = ("CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun")
+HOPELESS = re.compile(
+    r"InvalidImageName|ErrImageNeverPull|not ?found|couldn't find key|manifest unknown", re.IGNORECASE
+)
 ON_THE_WAY = (None, "ContainerCreating", "PodInitializing")
 
 
@@ -23,13 +27,18 @@ class Trouble(NamedTuple):
 
     @property
     def is_fatal(self) -> bool:
-        """Whether it does not pass by waiting."""
+        """Whether it does not pass by waiting, unless a registry or a node had a hiccup."""
         return self.kind in ("image", "configuration", "start", "crash")
 
     @property
-    def status(self) -> str:
-        """The word for it, such as ImagePullBackOff."""
-        return self.text.partition(":")[0]
+    def is_certain(self) -> bool:
+        """Whether it was not even a hiccup."""
+        return self.kind == "crash" or (self.is_fatal and bool(HOPELESS.search(self.text)))
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it is, by pod and container."""
+        return self.pod, self.container
 
 
 def name(item: Object) -> str:

@@ -3,7 +3,8 @@
 from ..errors import ClusterError, PreflightError
 from ..service import Service
 from . import volumes
-from .kubectl import Kubectl, explained, reason
+from .complaints import explained, reason
+from .kubectl import Kubectl
 
 
 def preflight(kubectl: Kubectl, service: Service) -> None:

@@ -4,8 +4,8 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from .changes import ARCHIVED
-from .inventory import WORKLOADS, annotation
-from .kubectl import Kubectl, Object, resource, title
+from .inventory import annotation
+from .kubectl import Forbidden, Kubectl, Object, resource, title
 from .waiting import asked
 
 
@@ -13,16 +13,13 @@ def scale(
     kubectl: Kubectl, app: str, service_name: str, *, to: int | None = None, by: int | None = None, talk: Talk
 ) -> int:
     """Set the number of replicas, or change it by so many; the number there are to be now. Raises ApplyError."""
-    found = kubectl.get(
-        "deployments.apps,statefulsets.apps,horizontalpodautoscalers.autoscaling",
-        "--selector", names.selector_of(app, service_name),
-    )  # fmt: skip
-    workload = next((item for item in found if item["kind"] in WORKLOADS), None)
+    selector = names.selector_of(app, service_name)
+    workload = next(iter(kubectl.get("deployments.apps,statefulsets.apps", "--selector", selector)), None)
     if workload is None:
         raise ApplyError(f"Service {service_name} of app {app} is not deployed{kubectl.place}: nothing to scale.")
     now = asked(workload)
     wanted = _wanted(now, to, by)
-    _check(workload, wanted, found)
+    _check(workload, wanted, _autoscalers(kubectl, selector))
     if wanted == now:
         talk.say(f"{title(workload)}: has {now} replicas already")
         return now
@@ -42,12 +39,20 @@ def _wanted(now: int, to: int | None, by: int | None) -> int:
     return wanted
 
 
-def _check(workload: Object, wanted: int, found: list[Object]) -> None:
+def _autoscalers(kubectl: Kubectl, selector: str) -> list[Object]:
+    """None for whoever may not see them: they may scale all the same."""
+    try:
+        return kubectl.get("horizontalpodautoscalers.autoscaling", "--selector", selector)
+    except Forbidden:
+        return []
+
+
+def _check(workload: Object, wanted: int, autoscalers: list[Object]) -> None:
     """Raise ApplyError when somebody else would undo it."""
     if annotation(workload, ARCHIVED):
         raise ApplyError(f"{title(workload)} is archived: restore it first, or deploy it again.")
-    for item in found:
-        if item["kind"] != "HorizontalPodAutoscaler" or item["spec"]["scaleTargetRef"]["name"] != _name(workload):
+    for item in autoscalers:
+        if item["spec"]["scaleTargetRef"]["name"] != _name(workload):
             continue
         low, high = item["spec"].get("minReplicas", 1), item["spec"]["maxReplicas"]
         if not low <= wanted <= high:

@@ -4,10 +4,10 @@ from .. import names
 from ..errors import ApplyError
 from ..talk import Talk
 from . import inventory, volumes
-from .inventory import WORKLOADS, Inventory, label
+from .inventory import AUTOSCALER, USUAL_KINDS, WORKLOADS, Inventory, kind_of, label
 from .kubectl import Kubectl, Object, Refusal, title
 
-FIRST = ("HorizontalPodAutoscaler", *WORKLOADS)
+FIRST = (AUTOSCALER, *WORKLOADS)
 
 
 def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -> list[str]:
@@ -26,14 +26,15 @@ def undeploy(kubectl: Kubectl, app: str, service_name: str | None, talk: Talk) -
 
 def clear(kubectl: Kubectl, app: str, found: Inventory, talk: Talk) -> list[str]:
     """Remove what was found, but no claims."""
-    doomed = in_order(without_shared(kubectl, app, found.items))
-    _delete(kubectl, doomed)
-    for item in doomed:
-        talk.detail(f"{title(item)}: deleted")
+    removed = []
+    for doomed in in_order(without_shared(kubectl, app, found.items)):
+        _delete(kubectl, doomed)
+        removed += [title(item) for item in doomed]
+        for item in doomed:
+            talk.detail(f"{title(item)}: deleted")
     if found.unknown:
-        kinds = ", ".join(kind.partition(".")[0] for kind in found.unknown)
-        raise ApplyError(f"The cluster does not let us look for {kinds}: if there are any, they are still there.")
-    return [title(item) for item in doomed]
+        talk.warn(f"The cluster does not let us look for {found.unseen}: if there are any, they are still there.")
+    return removed
 
 
 def _delete(kubectl: Kubectl, doomed: list[Object]) -> None:
@@ -45,14 +46,19 @@ def _delete(kubectl: Kubectl, doomed: list[Object]) -> None:
             raise ApplyError(f"Not deleted: {', '.join(left)}. {refusal.complaint}") from None
 
 
-def in_order(items: list[Object]) -> list[Object]:
-    """Autoscalers and workloads before what these need."""
-    return sorted(items, key=lambda item: FIRST.index(item["kind"]) if item["kind"] in FIRST else len(FIRST))
+def in_order(items: list[Object]) -> list[list[Object]]:
+    """What is unusual first: only the workloads know that it is there. Then autoscalers, workloads, what these need."""
+    unusual = [item for item in items if kind_of(item) not in USUAL_KINDS]
+    rest = [item for item in items if item not in unusual]
+    return [
+        unusual,
+        sorted(rest, key=lambda item: FIRST.index(kind_of(item)) if kind_of(item) in FIRST else len(FIRST)),
+    ]
 
 
 def without_shared(kubectl: Kubectl, app: str, items: list[Object]) -> list[Object]:
     """What only this app uses: the Secret for pulling images is one for all apps that use a registry."""
-    shared = [item for item in items if item["kind"] == "Secret" and not label(item, names.SERVICE)]
+    shared = [item for item in items if kind_of(item) == "Secret" and not label(item, names.SERVICE)]
     if not shared:
         return items
     others = f"{names.APP},{names.APP}!={names.label_value(app)}"

@@ -1,16 +1,16 @@
 """Volumes: storage classes before a deployment, claims that cannot be changed, and claims that nobody uses any more."""
 
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import NamedTuple
 
+from .. import names, quantities
 from ..errors import PreflightError, Problem
 from ..service import Service, Volume
 from .inventory import annotation
 from .kubectl import Forbidden, Kubectl, Object
 
 DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
-UNITS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
 class Classes(NamedTuple):
@@ -82,19 +82,24 @@ def _differences(volume: Volume, claim: Object) -> list[str]:
     return found
 
 
-def amount(text: str) -> Decimal | str:
+def amount(text: str) -> Fraction | str:
     """A number of bytes; what cannot be read stays as it is, and is equal to itself only."""
-    found = re.fullmatch(r"(\d*\.?\d+)([kMGTPE]?)(i?)", text)
-    if not found:
+    try:
+        return quantities.parse(text)
+    except ValueError:
         return text
-    number, unit, binary = found.groups()
-    return Decimal(number) * Decimal(1024 if binary else 1000) ** UNITS[unit]
 
 
 def unused(service: Service, workload: str, found: list[Object]) -> list[str]:
-    """The claims that belong to no volume of the service any more."""
+    """The claims that belong to no volume of the service any more, and those that a snippet has left."""
     wanted = {volume.name for volume in service.volumes}
-    return sorted(claim["metadata"]["name"] for claim in found if volume_of(claim, workload) not in wanted)
+    left = [claim for claim in found if _origin(claim, workload) not in {"", *wanted}]
+    return sorted(claim["metadata"]["name"] for claim in left)
+
+
+def _origin(claim: Object, workload: str) -> str:
+    """Its volume, or the manifest of a snippet; empty if others have made it, who may pass on our labels."""
+    return volume_of(claim, workload) or annotation(claim, names.LAST_APPLIED)
 
 
 def retained(claim_names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Wait until what was applied runs: all pods of the new version ready, none of the old left to answer in their place."""
 
 import time
+from collections import Counter
 from typing import NamedTuple
 
 from ..errors import ClusterError, WaitError
@@ -13,6 +14,7 @@ from .pods import Trouble
 
 PER_REPLICA = 120  # seconds
 ATTEMPTS = 4  # at a look, in a row
+LASTING = 15  # looks in a row at a container that cannot be started: it is no hiccup
 LINES = 10  # of the log of a container that has crashed
 
 
@@ -28,7 +30,7 @@ def wait(
     kubectl: Kubectl, service: Service, context: Context, talk: Talk, timeout: float | None = None,
 ) -> None:  # fmt: skip
     """Return when the service runs as applied. Raises WaitError as soon as it is known not to, or when time is up."""
-    started, told = time.monotonic(), ""
+    started, told, looks = time.monotonic(), "", Counter[tuple[str, str]]()
     while True:
         sight = _patient_look(kubectl, service, context)
         workload = sight.workload
@@ -37,7 +39,8 @@ def wait(
         progress = progress_of(workload, sight)
         if progress.is_done:
             return
-        _fail_fast(kubectl, service, context, workload, sight)
+        looks = Counter({one.place: looks[one.place] + 1 for one in sight.troubles if one.is_fatal})
+        _fail_fast(kubectl, service, context, sight, looks)
         if progress.held_up not in ("", told):
             told = progress.held_up
             talk.say(f"Held up: {told}")
@@ -96,7 +99,7 @@ def _held_up(status: Object, sight: Sight) -> str:
     refused = pods.condition(status, "ReplicaFailure")
     if refused.get("status") == "True":
         return f"pods cannot be made: {refused.get('message', '')}"
-    found = [trouble for pod in sight.current if (trouble := pods.trouble(pod)) and trouble.kind == "schedule"]
+    found = [trouble for trouble in sight.troubles if trouble.kind == "schedule"]
     if not found:
         return ""
     names = ", ".join(trouble.pod for trouble in found[:3])
@@ -106,13 +109,15 @@ def _held_up(status: Object, sight: Sight) -> str:
 # Failing
 
 
-def _fail_fast(kubectl: Kubectl, service: Service, context: Context, workload: Object, sight: Sight) -> None:
+def _fail_fast(
+    kubectl: Kubectl, service: Service, context: Context, sight: Sight, looks: Counter[tuple[str, str]]
+) -> None:
     """Raise WaitError when waiting does not help."""
-    found = [trouble for pod in sight.current if (trouble := pods.trouble(pod))]
-    fatal = next((trouble for trouble in found if trouble.is_fatal), None)
+    found = sight.troubles
+    fatal = next((one for one in found if one.is_certain or looks[one.place] >= LASTING), None)
     if fatal:
         raise WaitError(f"{sentence(fatal)}{_last_lines(kubectl, fatal)}", advice(fatal.kind, service, context))
-    stuck = pods.condition(pods.status_of(workload), "Progressing")
+    stuck = pods.condition(pods.status_of(sight.workload or {}), "Progressing")
     if stuck.get("reason") == "ProgressDeadlineExceeded":
         why = found[0].text if found else stuck.get("message", "")
         raise WaitError(f"The cluster has given up waiting for new pods: {why}", advice("", service, context))
@@ -165,7 +170,7 @@ def last_words(kubectl: Kubectl, pod: str, container: str, lines: int) -> str:
 def _too_late(
     kubectl: Kubectl, service: Service, context: Context, sight: Sight, progress: Progress, limit: float
 ) -> WaitError:
-    found = [trouble for pod in sight.current if (trouble := pods.trouble(pod))]
+    found = sight.troubles
     kind = found[0].kind if found else ""
     why = [progress.held_up] if progress.held_up else [sentence(one) for one in found[:3]]
     if found and kind != "schedule":
