@@ -871,6 +871,13 @@ def test_several_files_of_several_documents(with_snippets):
     assert at(found[SVC, ""], "spec.sessionAffinity") == "ClientIP"
 
 
+def test_what_is_in_a_list_is_taken_like_documents(with_snippets):
+    text = "{kind: List, apiVersion: v1, items: [{kind: ConfigMap, metadata: {name: own}}, {kind: Deployment, spec: {paused: true}}]}"
+    found = with_snippets(text)
+    assert found[CM, "own"]["metadata"]["labels"] == LABELS
+    assert at(found[D, ""], "spec.paused") is True
+
+
 def test_null_in_a_snippet_changes_nothing(with_snippets):
     found = with_snippets("kind: Deployment\nspec: {replicas: null}\n", replicas=Replicas(2))
     assert at(found[D, ""], "spec.replicas") == 2
@@ -933,16 +940,34 @@ def test_without_snippets_nothing_is_remembered():
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join(['*' + before] * 20)}]}}\n" for before, name in zip("abcd", "bcde", strict=True)
+)
+DEEP = "a: &a " + "[" * 40 + "]" * 40 + "\nb: " + "[" * 40 + "*a" + "]" * 40 + "\n"
 BAD = {
-    "kind: x\na: [": ":3: This snippet is no YAML: did not find expected node content.",
+    "kind: x\na: [": ":3: This is no valid YAML: while parsing a flow node, did not find expected node content.",
+    "kind: x\na: 1\na: 2": ':3: The key "a" is there twice, first in line 2.',
+    'kind: ConfigMap\ndata: {BELL: "\\a"}': ":2: There is an escaped control character in the text.",
+    "kind: x\na: !!binary eA==": ":2: A tag is not supported here; a text that begins with ! needs quotes.",
     "- kind: Deployment": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "spec: {}": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "kind: 5": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "kind: PodDisruptionBudget": ": This snippet cannot be used: PodDisruptionBudget needs an apiVersion.",
     "kind: StatefulSet": ": This snippet cannot be used: It is about a StatefulSet; catalog has no volumes, so it is a "
     "Deployment.",
-    f"kind: Deployment\n{BOMB}": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
-    "kind: Deployment\na: &a [*a]": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
+    f"kind: Deployment\n{BOMB}": ":6: There are more than 20,000 values, aliases written out.",
+    f"kind: Deployment\n{MERGED}": ":5: There are more than 20,000 values, aliases written out.",
+    "kind: Deployment\na: &a [*a]": ":2: An alias stands for nothing that ends before it; a text that begins with * "
+    "needs quotes.",
+    f"kind: Deployment\nx: {'[' * 100_000}": ":2: The values are nested deeper than 60 levels, aliases written out.",
+    f"kind: Deployment\n{DEEP}": ":3: The values are nested deeper than 60 levels, aliases written out.",
+    f"#{'x' * 2**20}": ": The file is larger than 1 MiB.",
+    "kind: List\nitems: {}": ": This snippet cannot be used: A List in it holds other objects; each of them has to be a "
+    "document of its own.",
+    "{kind: List, items: [{kind: List, items: []}]}": ": This snippet cannot be used: A List in it holds other objects; "
+    "each of them has to be a document of its own.",
+    "{kind: ConfigMapList, items: []}": ": This snippet cannot be used: A ConfigMapList in it holds other objects; each "
+    "of them has to be a document of its own.",
 }
 
 
