@@ -987,10 +987,31 @@ def test_all_bad_snippets_are_named(with_snippets, tmp_path):
     ]
 
 
-def test_lists_whose_elements_nothing_tells_apart_are_warned_of(with_snippets):
-    warnings: list[str] = []
-    text = "kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}"
-    found = with_snippets(text, warn=warnings.append, replicas=Replicas(2))
-    assert at(found[D, ""], "spec.replicas") == 2
-    assert "The plugin k8s_snippets gives what does not fit into Deployment" in warnings[0]
-    assert "containers" in warnings[0]
+def test_lists_whose_elements_nothing_tells_apart_are_an_error(with_snippets):
+    with pytest.raises(ManifestError, match=r"Deployment does not fit \(k8s_snippets\): .*containers"):
+        with_snippets("kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}", replicas=Replicas(2))
+
+
+KNATIVE = "{kind: Service, apiVersion: serving.knative.dev/v1, spec: {template: {}}}"
+
+
+def test_a_kind_of_another_group_is_another_kind(with_snippets):
+    found = with_snippets(KNATIVE, ports=(Port(80),))
+    assert "template" not in found[SVC, ""]["spec"]
+    assert found["Service.serving.knative.dev", ""] == {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": "shop-catalog", "labels": LABELS},
+        "spec": {"template": {}},
+    }
+
+
+def test_a_workload_of_another_group_is_none_of_ours(with_snippets):
+    found = with_snippets("{kind: StatefulSet, apiVersion: apps.kruise.io/v1beta1, spec: {replicas: 5}}")
+    assert found["StatefulSet.apps.kruise.io", ""]["spec"] == {"replicas": 5}
+
+
+def test_two_unknown_kinds_of_one_name_are_not_mixed(with_snippets):
+    texts = ["{kind: Certificate, apiVersion: cert-manager.io/v1}", "{kind: Certificate, apiVersion: other.dev/v1}"]
+    with pytest.raises(ManifestError, match=r"other.dev/v1 has another Certificate than cert-manager.io/v1"):
+        with_snippets(*texts)

@@ -9,7 +9,9 @@ import yaml
 from ..errors import ManifestError, Problem
 from ..service import Service
 from ..spec.reading import check_documents, read_text
-from .model import API_VERSIONS, WORKLOADS, workload
+from .model import API_VERSIONS, WORKLOADS, group_of, workload
+
+FORMER_GROUP = "extensions"  # of what is in apps and networking.k8s.io now
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -28,6 +30,12 @@ class Document(NamedTuple):
     version: str  # apiVersion
     name: str | None
     content: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The kind, as snippets have it: with its group where ours of this name is of another one."""
+        group = group_of(self.version)
+        return self.kind if group == group_of(API_VERSIONS.get(self.kind, self.version)) else f"{self.kind}.{group}"
 
     @property
     def type(self) -> str:
@@ -70,12 +78,15 @@ def _document(content: Any, service: Service) -> Document:
     kind, ours = content["kind"], workload(service)
     if kind == "List" or isinstance(content.get("items"), list):
         raise ValueError(f"A {kind} in it holds other objects; each of them has to be a document of its own.")
-    if kind in WORKLOADS and kind != ours:
-        why = "has volumes" if service.is_stateful else "has no volumes"
-        raise ValueError(f"It is about a {kind}; {service.name} {why}, so it is a {ours}.")
     version = content.get("apiVersion") or API_VERSIONS.get(kind)
     if not isinstance(version, str):
         raise ValueError(f"{kind} needs an apiVersion.")
+    if group_of(version) == FORMER_GROUP:
+        version = API_VERSIONS.get(kind, version)
     metadata = content.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return Document(kind, version, None if name is None else str(name), content)
+    document = Document(kind, version, None if name is None else str(name), content)
+    if document.key in WORKLOADS and kind != ours:
+        why = "has volumes" if service.is_stateful else "has no volumes"
+        raise ValueError(f"It is about a {kind}; {service.name} {why}, so it is a {ours}.")
+    return document
