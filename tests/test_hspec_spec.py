@@ -601,9 +601,10 @@ def test_fifty_specs_load_in_a_moment(tmp_path):
         minimal(ports=[{"port": number} for number in range(1, 5_000)],
                 allowTraffic=[{"ports": list(range(10_000, 14_000))}]),
         minimal(startCommand=" " * 400_000 + "x", cpu="1" * 400_000),
+        minimal(startCommand="x" + " " * 100_000 + "y"),
         {"name": "web", "image": {"name": "a-" * 200_000, "registry": "a." * 200_000, "tag": "a" * 100_000}},
     ],
-    ids=["unknown", "secrets", "ports", "blanks", "names"],
+    ids=["unknown", "secrets", "ports", "blanks", "blanks within", "names"],
 )  # fmt: skip
 def test_what_is_as_large_as_it_may_be_is_checked_without_delay(spec, tmp_path):
     path = write(tmp_path, spec)

@@ -16,8 +16,9 @@ from .login import logged_in
 from .registry import host_of, is_insecure, qualified, wants_login
 
 LAST_LINES = 15  # of a log, in an error
+LARGEST = 2**20  # bytes of a Dockerfile that are looked at
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
+FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
 
 
 def preflight(service: Service) -> None:
@@ -72,7 +73,8 @@ def build(service: Service, app: str, workspace: Workspace, talk: Talk) -> None:
 
 def _has_insecure_base(dockerfile: Dockerfile) -> bool:
     """Whether all that is built upon is in registries without TLS: what a builder is told counts for all of them."""
-    text = dockerfile.file.read_text(errors="replace")
+    with dockerfile.file.open("rb") as file:
+        text = file.read(LARGEST).decode(errors="replace")
     text = VARIABLE.sub(lambda found: dockerfile.args.get(found[1], found[0]), text)
     stages = FROM.findall(text)
     names = {"scratch", *(name.lower() for _, name in stages)}
