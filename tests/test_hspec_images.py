@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -493,6 +494,14 @@ def test_a_build_does_without_tls_only_when_all_it_builds_upon_does(
     assert ("--tls-verify=false" in recorder.argvs()[1]) == told
 
 
+def test_a_dockerfile_of_many_lines_is_looked_at_without_delay(site: Site, recorder: Recorder) -> None:
+    recorder.add("buildah")
+    started = time.process_time()
+    site.build(site.service("a", None, dockerfile=site.dockerfile("FROM 127.0.0.1:5000/a" + "\n" * 60_000 + "RUN x")))
+    assert time.process_time() - started < 3.0  # a hundredth of this is usual
+    assert "--tls-verify=false" in recorder.argvs()[1]
+
+
 def test_a_digest_that_is_not_told_is_done_without(site: Site, recorder: Recorder) -> None:
     recorder.add("docker", image="echo '[]'")
     assert site.push(site.service("a", HOST, build_spec=BuildSpec("redis:7"))) is None
@@ -600,8 +609,12 @@ def test_the_digest_is_that_of_the_right_repository(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "insecure"), [("127.0.0.1:5000", 1), ("localhost", 1), ("[::1]:1", 1), ("localhost.test", 0)]
-)
+    ("host", "insecure"),
+    [
+        ("127.0.0.1:5000", 1), ("127.1.2.3", 1), ("localhost", 1), ("[::1]:1", 1),
+        ("localhost.test", 0), ("127.evil.test", 0), ("127.0.0.1.evil.test:443", 0), ("10.0.0.1", 0),
+    ],
+)  # fmt: skip
 def test_registries_of_this_machine_are_spoken_to_without_tls(host: str, insecure: int) -> None:
     assert is_insecure(host) == bool(insecure)
 

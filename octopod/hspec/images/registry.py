@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import ip_address
 
 DOCKER_HUB = ("index.docker.io", "registry-1.docker.io", "docker.io")
 DEFAULT = "docker.io"
@@ -27,7 +28,10 @@ def qualified(image: str) -> str:
 
 def is_loopback(host: str) -> bool:
     name = re.sub(r":\d+$", "", host)
-    return name == "localhost" or name.startswith("127.") or name == "[::1]"
+    try:
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:  # the name of another machine, which may begin like an address
+        return False
 
 
 def is_insecure(host: str) -> bool:
