@@ -90,12 +90,6 @@ RULES = {
         "data",
         {"A": "1", "B": "x", "config.props": "A=1\nB=x\n"},
     ),
-    "but not over a prop of that name": (
-        {"props": strings(**{"A": "1", "config.props": "mine"}), "props_volume_path": "/p"},
-        CM,
-        "data",
-        {"A": "1", "config.props": "mine"},
-    ),
     "no empty binaryData": ({"props": strings(A="1")}, CM, "binaryData", ABSENT),
     # secrets_data
     "secrets are base64": ({"secrets": values(A="s3cret", B="ü")}, SEC, "data", {"A": b64("s3cret"), "B": b64("ü")}),
@@ -104,12 +98,6 @@ RULES = {
         SEC,
         'data."secret.props"',
         b64("A=1\nB=2\n"),
-    ),
-    "but not over a secret of that name": (
-        {"secrets": values(**{"secret.props": "mine"}), "secrets_volume_path": "/s"},
-        SEC,
-        "data",
-        {"secret.props": b64("mine")},
     ),
     "a Secret has no type": ({"secrets": values(A="1")}, SEC, "type", ABSENT),
     # replicas

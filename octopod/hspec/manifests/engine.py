@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import names
+from ..contents import LARGEST
 from ..errors import HspecError, ManifestError
 from ..service import Context, Service
-from .data import LARGEST, TOO_LARGE, check_files
+from .data import TOO_LARGE, check_files
 from .discovery import Plugin, plugins
 from .merging import merged
 from .model import API_VERSIONS, Manifest, Snippet, group_of, name_of
