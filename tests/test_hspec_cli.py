@@ -46,6 +46,8 @@ def test_every_command_has_its_function_and_its_help(command, capsys):
     [
         ("deploy service -a shop -n dev -f a.hspec", {"app": "shop", "namespace": "dev", "files": ["a.hspec"]}),
         ("deploy service -a shop -ns dev -file a.hspec -f b,c", {"namespace": "dev", "files": ["a.hspec", "b", "c"]}),
+        (f"generate service manifest -a {'s' * 30} -f a", {"app": "s" * 30}),
+        ("generate service manifest -a 0-1 -f a", {"app": "0-1"}),
         ("deploy services --app shop --namespace dev --file a -v", {"app": "shop", "verbose": True}),
         ("deploy service -a shop -n dev -f a -verbose --timeout 5m", {"verbose": True, "timeout": 300}),
         ("deploy service -a shop -n dev -f a -p x,y -p z", {"profiles": ["x", "y", "z"], "profile_name": None}),
@@ -76,6 +78,9 @@ def test_options_are_understood(line, wanted):
         ("deploy service -a s -n dev -f a", '"s" cannot be the name of an app'),
         ("deploy service -a Shop -n dev -f a", '"Shop" cannot be the name of an app'),
         (f"deploy service -a {'s' * 31} -n dev -f a", "2 to 30 of a-z, 0-9 and -"),
+        ("deploy service --app=-a -n dev -f a", '"-a" cannot be the name of an app'),
+        ("deploy service -a a- -n dev -f a", "none of the ends being -"),
+        ("deploy service -a -- -n dev -f a", "-a/--app"),
         ("deploy service -a ../x -n dev -f a", "cannot be the name of an app"),
         ("deploy service -a shop -n -x -f a", "--namespace"),
         ("deploy service -a shop -n x- -f a", '"x-" cannot be a namespace'),

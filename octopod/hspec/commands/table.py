@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
-APP = r"[a-z0-9-]{2,30}"
+APP = r"[a-z0-9][-a-z0-9]{0,28}[a-z0-9]"
 NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 LINES = range(1, 502)
 
@@ -63,7 +63,7 @@ class Paths(argparse.Action):
 
 
 def app(parser: argparse.ArgumentParser) -> None:
-    kind = matching(APP, "cannot be the name of an app: 2 to 30 of a-z, 0-9 and -")
+    kind = matching(APP, "cannot be the name of an app: 2 to 30 of a-z, 0-9 and -, none of the ends being -")
     parser.add_argument("-a", "--app", "--application", required=True, type=kind, metavar="NAME", help="the app")
 
 
