@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hspec_services import CONTEXT, LABELS, a_service, manifests, strings, values
 
+from octopod.hspec import names
 from octopod.hspec.errors import ManifestError
 from octopod.hspec.manifests.plugins import load_balancer
 from octopod.hspec.manifests.tree import parse
@@ -704,6 +705,20 @@ def test_credentials_become_a_secret_that_the_services_of_an_app_share():
     assert at(found[D, ""], f"{POD}.imagePullSecrets") == [{"name": "registry-example-test"}]
 
 
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [
+        ("https://index.docker.io/v1/", "httpsindex-docker-iov1"),
+        ("localhost:5000", "localhost5000"),
+        ("R.example.test/team_a/x__y-/", "r-example-testteam-ax-y"),
+        ("r.test/" + "a/" * 300, "r-test" + "a" * 247),
+    ],
+)
+def test_the_secret_of_any_registry_has_a_name_that_kubernetes_takes(registry, name):
+    found = manifests(a_service(), dataclasses.replace(CONTEXT, credentials=Credentials(registry, "alice", "x")))
+    assert found["Secret", registry]["metadata"]["name"] == name
+
+
 def test_without_credentials_no_secret_is_pulled_with():
     assert at(container(a_service()), f"{POD}.imagePullSecrets") == ABSENT
 
@@ -714,9 +729,9 @@ def test_names_of_volumes_are_short_enough_and_differ():
         at(container(a_service(name=name, props=strings(A="1"), props_volume_path="/p")), f"{POD}.volumes[0]")
         for name in (long, long[1:])
     ]
-    names = [volume["name"] for volume in found]
-    assert all(len(name) <= 63 and name.endswith("-configmap") for name in names)
-    assert len(set(names)) == 2
+    called = [volume["name"] for volume in found]
+    assert all(len(name) <= 63 and name.endswith("-configmap") for name in called)
+    assert len(set(called)) == 2
     assert found[0]["configMap"]["name"] == f"shop-{long}"
 
 
@@ -1003,3 +1018,18 @@ def test_two_unknown_kinds_of_one_name_are_not_mixed(with_snippets):
     texts = ["{kind: Certificate, apiVersion: cert-manager.io/v1}", "{kind: Certificate, apiVersion: other.dev/v1}"]
     with pytest.raises(ManifestError, match=r"other.dev/v1 has another Certificate than cert-manager.io/v1"):
         with_snippets(*texts)
+
+
+LABELLED = {
+    "a.b c": "a-b-c",
+    "A_b-1": "A_b-1",
+    "-a-": "a",
+    "--": "",
+    "a" * 61 + "-b": "a" * 61,
+    "_" + "a" * 70: "a" * 61,
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_the_value_of_a_label_is_one_that_kubernetes_takes(name):
+    assert names.label_value(name) == LABELLED[name]
