@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 DOCKER_HUB = ("index.docker.io", "registry-1.docker.io", "docker.io")
 DEFAULT = "docker.io"
-PATIENCE = 5.0  # seconds until a registry is left alone
+PATIENCE = 5.0  # seconds until a registry is left alone that says nothing
+LONGEST = 10.0  # seconds until one is that does not finish what it says
 
 
 def host_of(registry: str) -> str:
@@ -47,6 +48,19 @@ def wants_login(host: str) -> bool:
 
 
 def _answer(url: str, direct: bool) -> int:
+    """The status of the answer, 0 when there is none in time: neither looking up a name nor a trickle has an end."""
+    import queue
+    import threading
+
+    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(_ask(url, direct)), daemon=True).start()
+    try:
+        return answers.get(timeout=LONGEST)
+    except queue.Empty:
+        return 0
+
+
+def _ask(url: str, direct: bool) -> int:
     """The status of the answer, 0 when there is none."""
     import http.client
     import urllib.error
