@@ -47,6 +47,8 @@ def test_every_command_has_its_function_and_its_help(command, capsys):
         ("deploy service -a shop -n dev -f a.hspec", {"app": "shop", "namespace": "dev", "files": ["a.hspec"]}),
         ("deploy service -a shop -ns dev -file a.hspec -f b,c", {"namespace": "dev", "files": ["a.hspec", "b", "c"]}),
         (f"generate service manifest -a {'s' * 30} -f a", {"app": "s" * 30}),
+        ("generate service manifests -a shop -f a", {"namespace": None}),
+        ("generate service manifests -a shop -f a -n dev", {"namespace": "dev"}),
         ("generate service manifest -a 0-1 -f a", {"app": "0-1"}),
         ("deploy services --app shop --namespace dev --file a -v", {"app": "shop", "verbose": True}),
         ("deploy service -a shop -n dev -f a -verbose --timeout 5m", {"verbose": True, "timeout": 300}),

@@ -570,7 +570,7 @@ RULES = {
         balanced("traefik", headers={"X-A": "1"}),
         ING,
         'metadata.annotations."traefik.ingress.kubernetes.io/router.middlewares"',
-        "default-shop-dev-catalog-headers@kubernetescrd",
+        "dev-shop-dev-catalog-headers@kubernetescrd",
     ),
     "no headers, no middleware": (balanced("traefik"), "Middleware", "", ABSENT),
     # load_balancer: istio
@@ -653,7 +653,7 @@ def at(data, path):
 
 @pytest.mark.parametrize(("fields", "key", "path", "expected"), RULES.values(), ids=RULES)
 def test_rule(fields, key, path, expected):
-    found = manifests(a_service(**fields))
+    found = manifests(a_service(**fields), dataclasses.replace(CONTEXT, namespace="dev"))
     assert at(found.get((key, "") if isinstance(key, str) else key, ABSENT), path) == expected
 
 
@@ -740,6 +740,15 @@ def test_headers_that_are_none_are_refused():
         service = a_service(**balanced(headers=headers))
         with pytest.raises(ManifestError, match="no HTTP header"):
             list(load_balancer.snippets(service, CONTEXT))
+
+
+def test_without_a_namespace_traefik_looks_for_headers_in_the_default_one_and_this_is_warned_of():
+    warnings: list[str] = []
+    found = manifests(a_service(**balanced("traefik", headers={"X-A": "1"})), warn=warnings.append)
+    annotation = 'metadata.annotations."traefik.ingress.kubernetes.io/router.middlewares"'
+    assert at(found[ING, ""], annotation) == "default-shop-dev-catalog-headers@kubernetescrd"
+    assert len(warnings) == 1
+    assert "in `default` only" in warnings[0]
 
 
 # the checksum at the pods

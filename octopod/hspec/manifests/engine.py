@@ -43,7 +43,15 @@ def generate(service: Service, context: Context, warn: Callable[[str], None]) ->
     found = [Manifest(kind, identifier, tree) for (kind, identifier), tree in trees.items()]
     whole = [_completed(manifest, service, context) for manifest in found if _is_whole(manifest, warn)]
     _check_sizes(whole)
+    _warn_of_namespace(service, context, warn)
     return sorted(whole, key=_rank)
+
+
+def _warn_of_namespace(service: Service, context: Context, warn: Callable[[str], None]) -> None:
+    """All else goes where it is applied to; Traefik is told a namespace in an annotation."""
+    balancer = service.load_balancer
+    if balancer and balancer.provider == "traefik" and balancer.headers and not context.namespace:
+        warn("No namespace is given: Traefik will find the headers of the load balancer in `default` only.")
 
 
 def _snippets(plugin: Plugin, service: Service, context: Context, warn: Callable[[str], None]) -> list[Snippet]:
