@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from octopod.hspec.errors import PreflightError
-from octopod.hspec.images import credentials_for
+from octopod.hspec.images import credentials_for, pull_credentials
 from octopod.hspec.service import Credentials
 
 REGISTRY = "registry.example.test"
@@ -233,6 +233,32 @@ def test_a_helper_that_fails_is_told_of(case: str, home: Path, helpers: Helpers)
     with pytest.raises(PreflightError, match=f"docker-credential-ill.*{REGISTRY}.*{told}") as failure:
         credentials_for(REGISTRY)
     assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("config", [{"credsStore": "gone"}, {"credHelpers": {REGISTRY: "ill"}}, "{", {"auths": 5}])
+def test_without_a_login_that_cannot_be_looked_up_there_is_none_for_pulling(
+    config: object, home: Path, helpers: Helpers
+) -> None:
+    configure(home, config)
+    helpers.add("ill", otherwise="echo secret; exit 3")
+    warnings: list[str] = []
+    assert pull_credentials(REGISTRY, warnings.append) is None
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"No login for pulling from {REGISTRY} is given to the cluster: ")
+
+
+def test_an_identity_token_is_none_for_pulling(home: Path) -> None:
+    configure(home, {"auths": {REGISTRY: {"identitytoken": "secret"}}})
+    warnings: list[str] = []
+    assert pull_credentials(REGISTRY, warnings.append) is None
+    assert len(warnings) == 1
+    assert "identity token" in warnings[0]
+    assert "secret" not in warnings[0]
+
+
+def test_any_other_login_is_one_for_pulling(home: Path) -> None:
+    configure(home, {"auths": {REGISTRY: auth()}})
+    assert pull_credentials(REGISTRY, pytest.fail) == Credentials(REGISTRY, "alice", "pass:word")
 
 
 def test_a_configuration_that_may_not_be_read_is_named(home: Path) -> None:

@@ -204,13 +204,6 @@ def test_an_artifact_stays_in_its_place(name: str, tmp_path: Path, workspace: Wo
         write(tmp_path, workspace, artifacts=(Artifact(name, a_file(tmp_path / "a.txt"), "/srv/"),))
 
 
-@pytest.mark.parametrize("names", [("Dockerfile",), ("artifacts",), ("one/run.sh", "two/run.sh")])
-def test_scripts_may_not_collide_with_anything(names: tuple[str, ...], tmp_path: Path, workspace: Workspace) -> None:
-    files = [a_file(tmp_path / name) for name in names]
-    with pytest.raises(DockerfileError, match="there is something else of that name"):
-        write(tmp_path, workspace, **dict(zip(("config_script", "run_script"), files, strict=False)))
-
-
 def test_a_name_that_no_dockerfile_can_hold_is_refused(tmp_path: Path, workspace: Workspace) -> None:
     with pytest.raises(DockerfileError, match="its name has characters"):
         write(tmp_path, workspace, run_script=a_file(tmp_path / "a\nRUN evil"))

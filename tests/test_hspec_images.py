@@ -3,7 +3,10 @@
 import base64
 import io
 import json
+import socket
 import stat
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,8 @@ from hspec_images_fixtures import PASSWORD, USER, Buildah, DockerRegistry
 
 from octopod.hspec.errors import BuildError, PreflightError, PushError
 from octopod.hspec.home import Workspace
-from octopod.hspec.images import build, preflight, push, write_dockerfile
+from octopod.hspec.images import build, builders, preflight, push, stages, write_dockerfile
+from octopod.hspec.images import registry as registry_module
 from octopod.hspec.images.builders import digest_in
 from octopod.hspec.images.registry import is_insecure, qualified
 from octopod.hspec.service import Artifact, BuildSpec, Dockerfile, Image, Service
@@ -493,6 +497,14 @@ def test_a_build_does_without_tls_only_when_all_it_builds_upon_does(
     assert ("--tls-verify=false" in recorder.argvs()[1]) == told
 
 
+def test_a_dockerfile_of_many_lines_is_looked_at_without_delay(site: Site, recorder: Recorder) -> None:
+    recorder.add("buildah")
+    started = time.process_time()
+    site.build(site.service("a", None, dockerfile=site.dockerfile("FROM 127.0.0.1:5000/a" + "\n" * 60_000 + "RUN x")))
+    assert time.process_time() - started < 3.0  # a hundredth of this is usual
+    assert "--tls-verify=false" in recorder.argvs()[1]
+
+
 def test_a_digest_that_is_not_told_is_done_without(site: Site, recorder: Recorder) -> None:
     recorder.add("docker", image="echo '[]'")
     assert site.push(site.service("a", HOST, build_spec=BuildSpec("redis:7"))) is None
@@ -525,6 +537,46 @@ def test_podman_may_go_by_the_name_of_docker(site: Site, recorder: Recorder) -> 
     recorder.add("docker", version="echo Client: Podman Engine")
     assert site.push(site.service("a", "localhost:5000", build_spec=BuildSpec("redis:7"))) == "sha256:feed"
     assert "--tls-verify=false" in recorder.argvs()[-1]
+
+
+def test_a_build_that_does_not_end_is_stopped(site: Site, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder.add("docker", build="echo begun; exec sleep 60")
+    monkeypatch.setenv("HSPEC_IMAGE_SECONDS", "1")
+    with pytest.raises(BuildError, match=r"cannot be built. docker gave no answer within 1 s\."):
+        site.build(awkward(site))
+
+
+def test_a_push_does_not_wait_for_a_builder_that_is_asked_for_more(
+    site: Site, recorder: Recorder, builder_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.add("docker", image="exec sleep 60", rmi="exec sleep 60")
+    log_in(builder_home, HOST)
+    monkeypatch.setattr(builders, "PATIENCE", 1.0)
+    monkeypatch.setattr(stages, "REMOVING", 1.0)
+    assert site.push(awkward(site)) is None
+    assert [argv[1] for argv in recorder.argvs()][-2:] == ["image", "rmi"]
+
+
+def test_a_registry_that_does_not_finish_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says who may come in, but takes its time: some characters every now and then."""
+    monkeypatch.setattr(registry_module, "LONGEST", 0.5)
+    is_over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=trickle, args=(server, is_over))
+        thread.start()
+        assert not registry_module.wants_login(f"127.0.0.1:{server.getsockname()[1]}")
+        is_over.set()
+        thread.join()
+
+
+def trickle(server: socket.socket, is_over: threading.Event) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(10_000)
+        for character in b"HTTP/1.0 401 no\r\nX-Slow: yes\r\n\r\n":
+            if is_over.wait(0.1):
+                return
+            connection.send(bytes([character]))
 
 
 NO_BUILDER = {
@@ -600,8 +652,12 @@ def test_the_digest_is_that_of_the_right_repository(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "insecure"), [("127.0.0.1:5000", 1), ("localhost", 1), ("[::1]:1", 1), ("localhost.test", 0)]
-)
+    ("host", "insecure"),
+    [
+        ("127.0.0.1:5000", 1), ("127.1.2.3", 1), ("localhost", 1), ("[::1]:1", 1),
+        ("localhost.test", 0), ("127.evil.test", 0), ("127.0.0.1.evil.test:443", 0), ("10.0.0.1", 0),
+    ],
+)  # fmt: skip
 def test_registries_of_this_machine_are_spoken_to_without_tls(host: str, insecure: int) -> None:
     assert is_insecure(host) == bool(insecure)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hspec_services import CONTEXT, LABELS, a_service, manifests, strings, values
 
+from octopod.hspec import names
 from octopod.hspec.errors import ManifestError
 from octopod.hspec.manifests.plugins import load_balancer
 from octopod.hspec.manifests.tree import parse
@@ -90,12 +91,6 @@ RULES = {
         "data",
         {"A": "1", "B": "x", "config.props": "A=1\nB=x\n"},
     ),
-    "but not over a prop of that name": (
-        {"props": strings(**{"A": "1", "config.props": "mine"}), "props_volume_path": "/p"},
-        CM,
-        "data",
-        {"A": "1", "config.props": "mine"},
-    ),
     "no empty binaryData": ({"props": strings(A="1")}, CM, "binaryData", ABSENT),
     # secrets_data
     "secrets are base64": ({"secrets": values(A="s3cret", B="ü")}, SEC, "data", {"A": b64("s3cret"), "B": b64("ü")}),
@@ -104,12 +99,6 @@ RULES = {
         SEC,
         'data."secret.props"',
         b64("A=1\nB=2\n"),
-    ),
-    "but not over a secret of that name": (
-        {"secrets": values(**{"secret.props": "mine"}), "secrets_volume_path": "/s"},
-        SEC,
-        "data",
-        {"secret.props": b64("mine")},
     ),
     "a Secret has no type": ({"secrets": values(A="1")}, SEC, "type", ABSENT),
     # replicas
@@ -592,7 +581,7 @@ RULES = {
         balanced("traefik", headers={"X-A": "1"}),
         ING,
         'metadata.annotations."traefik.ingress.kubernetes.io/router.middlewares"',
-        "default-shop-dev-catalog-headers@kubernetescrd",
+        "dev-shop-dev-catalog-headers@kubernetescrd",
     ),
     "no headers, no middleware": (balanced("traefik"), "Middleware", "", ABSENT),
     # load_balancer: istio
@@ -675,7 +664,7 @@ def at(data, path):
 
 @pytest.mark.parametrize(("fields", "key", "path", "expected"), RULES.values(), ids=RULES)
 def test_rule(fields, key, path, expected):
-    found = manifests(a_service(**fields))
+    found = manifests(a_service(**fields), dataclasses.replace(CONTEXT, namespace="dev"))
     assert at(found.get((key, "") if isinstance(key, str) else key, ABSENT), path) == expected
 
 
@@ -727,6 +716,20 @@ def test_credentials_become_a_secret_that_the_services_of_an_app_share():
     assert at(found[D, ""], f"{POD}.imagePullSecrets") == [{"name": "registry-example-test"}]
 
 
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [
+        ("https://index.docker.io/v1/", "httpsindex-docker-iov1"),
+        ("localhost:5000", "localhost5000"),
+        ("R.example.test/team_a/x__y-/", "r-example-testteam-ax-y"),
+        ("r.test/" + "a/" * 300, "r-test" + "a" * 247),
+    ],
+)
+def test_the_secret_of_any_registry_has_a_name_that_kubernetes_takes(registry, name):
+    found = manifests(a_service(), dataclasses.replace(CONTEXT, credentials=Credentials(registry, "alice", "x")))
+    assert found["Secret", registry]["metadata"]["name"] == name
+
+
 def test_without_credentials_no_secret_is_pulled_with():
     assert at(container(a_service()), f"{POD}.imagePullSecrets") == ABSENT
 
@@ -737,9 +740,9 @@ def test_names_of_volumes_are_short_enough_and_differ():
         at(container(a_service(name=name, props=strings(A="1"), props_volume_path="/p")), f"{POD}.volumes[0]")
         for name in (long, long[1:])
     ]
-    names = [volume["name"] for volume in found]
-    assert all(len(name) <= 63 and name.endswith("-configmap") for name in names)
-    assert len(set(names)) == 2
+    called = [volume["name"] for volume in found]
+    assert all(len(name) <= 63 and name.endswith("-configmap") for name in called)
+    assert len(set(called)) == 2
     assert found[0]["configMap"]["name"] == f"shop-{long}"
 
 
@@ -748,6 +751,15 @@ def test_headers_that_are_none_are_refused():
         service = a_service(**balanced(headers=headers))
         with pytest.raises(ManifestError, match="no HTTP header"):
             list(load_balancer.snippets(service, CONTEXT))
+
+
+def test_without_a_namespace_traefik_looks_for_headers_in_the_default_one_and_this_is_warned_of():
+    warnings: list[str] = []
+    found = manifests(a_service(**balanced("traefik", headers={"X-A": "1"})), warn=warnings.append)
+    annotation = 'metadata.annotations."traefik.ingress.kubernetes.io/router.middlewares"'
+    assert at(found[ING, ""], annotation) == "default-shop-dev-catalog-headers@kubernetescrd"
+    assert len(warnings) == 1
+    assert "in `default` only" in warnings[0]
 
 
 # the checksum at the pods
@@ -882,6 +894,13 @@ def test_several_files_of_several_documents(with_snippets):
     assert at(found[SVC, ""], "spec.sessionAffinity") == "ClientIP"
 
 
+def test_what_is_in_a_list_is_taken_like_documents(with_snippets):
+    text = "{kind: List, apiVersion: v1, items: [{kind: ConfigMap, metadata: {name: own}}, {kind: Deployment, spec: {paused: true}}]}"
+    found = with_snippets(text)
+    assert found[CM, "own"]["metadata"]["labels"] == LABELS
+    assert at(found[D, ""], "spec.paused") is True
+
+
 def test_null_in_a_snippet_changes_nothing(with_snippets):
     found = with_snippets("kind: Deployment\nspec: {replicas: null}\n", replicas=Replicas(2))
     assert at(found[D, ""], "spec.replicas") == 2
@@ -944,16 +963,34 @@ def test_without_snippets_nothing_is_remembered():
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join(['*' + before] * 20)}]}}\n" for before, name in zip("abcd", "bcde", strict=True)
+)
+DEEP = "a: &a " + "[" * 40 + "]" * 40 + "\nb: " + "[" * 40 + "*a" + "]" * 40 + "\n"
 BAD = {
-    "kind: x\na: [": ":3: This snippet is no YAML: did not find expected node content.",
+    "kind: x\na: [": ":3: This is no valid YAML: while parsing a flow node, did not find expected node content.",
+    "kind: x\na: 1\na: 2": ':3: The key "a" is there twice, first in line 2.',
+    'kind: ConfigMap\ndata: {BELL: "\\a"}': ":2: There is an escaped control character in the text.",
+    "kind: x\na: !!binary eA==": ":2: A tag is not supported here; a text that begins with ! needs quotes.",
     "- kind: Deployment": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "spec: {}": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "kind: 5": ": This snippet cannot be used: Each of its documents has to be a map with a kind.",
     "kind: PodDisruptionBudget": ": This snippet cannot be used: PodDisruptionBudget needs an apiVersion.",
     "kind: StatefulSet": ": This snippet cannot be used: It is about a StatefulSet; catalog has no volumes, so it is a "
     "Deployment.",
-    f"kind: Deployment\n{BOMB}": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
-    "kind: Deployment\na: &a [*a]": ": This snippet cannot be used: It has more than 20,000 values, aliases written out.",
+    f"kind: Deployment\n{BOMB}": ":6: There are more than 20,000 values, aliases written out.",
+    f"kind: Deployment\n{MERGED}": ":5: There are more than 20,000 values, aliases written out.",
+    "kind: Deployment\na: &a [*a]": ":2: An alias stands for nothing that ends before it; a text that begins with * "
+    "needs quotes.",
+    f"kind: Deployment\nx: {'[' * 100_000}": ":2: The values are nested deeper than 60 levels, aliases written out.",
+    f"kind: Deployment\n{DEEP}": ":3: The values are nested deeper than 60 levels, aliases written out.",
+    f"#{'x' * 2**20}": ": The file is larger than 1 MiB.",
+    "kind: List\nitems: {}": ": This snippet cannot be used: A List in it holds other objects; each of them has to be a "
+    "document of its own.",
+    "{kind: List, items: [{kind: List, items: []}]}": ": This snippet cannot be used: A List in it holds other objects; "
+    "each of them has to be a document of its own.",
+    "{kind: ConfigMapList, items: []}": ": This snippet cannot be used: A ConfigMapList in it holds other objects; each "
+    "of them has to be a document of its own.",
 }
 
 
@@ -973,10 +1010,46 @@ def test_all_bad_snippets_are_named(with_snippets, tmp_path):
     ]
 
 
-def test_lists_whose_elements_nothing_tells_apart_are_warned_of(with_snippets):
-    warnings: list[str] = []
-    text = "kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}"
-    found = with_snippets(text, warn=warnings.append, replicas=Replicas(2))
-    assert at(found[D, ""], "spec.replicas") == 2
-    assert "The plugin k8s_snippets gives what does not fit into Deployment" in warnings[0]
-    assert "containers" in warnings[0]
+def test_lists_whose_elements_nothing_tells_apart_are_an_error(with_snippets):
+    with pytest.raises(ManifestError, match=r"Deployment does not fit \(k8s_snippets\): .*containers"):
+        with_snippets("kind: Deployment\nspec: {template: {spec: {containers: [{image: x}]}}}", replicas=Replicas(2))
+
+
+KNATIVE = "{kind: Service, apiVersion: serving.knative.dev/v1, spec: {template: {}}}"
+
+
+def test_a_kind_of_another_group_is_another_kind(with_snippets):
+    found = with_snippets(KNATIVE, ports=(Port(80),))
+    assert "template" not in found[SVC, ""]["spec"]
+    assert found["Service.serving.knative.dev", ""] == {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": "shop-catalog", "labels": LABELS},
+        "spec": {"template": {}},
+    }
+
+
+def test_a_workload_of_another_group_is_none_of_ours(with_snippets):
+    found = with_snippets("{kind: StatefulSet, apiVersion: apps.kruise.io/v1beta1, spec: {replicas: 5}}")
+    assert found["StatefulSet.apps.kruise.io", ""]["spec"] == {"replicas": 5}
+
+
+def test_two_unknown_kinds_of_one_name_are_not_mixed(with_snippets):
+    texts = ["{kind: Certificate, apiVersion: cert-manager.io/v1}", "{kind: Certificate, apiVersion: other.dev/v1}"]
+    with pytest.raises(ManifestError, match=r"other.dev/v1 has another Certificate than cert-manager.io/v1"):
+        with_snippets(*texts)
+
+
+LABELLED = {
+    "a.b c": "a-b-c",
+    "A_b-1": "A_b-1",
+    "-a-": "a",
+    "--": "",
+    "a" * 61 + "-b": "a" * 61,
+    "_" + "a" * 70: "a" * 61,
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_the_value_of_a_label_is_one_that_kubernetes_takes(name):
+    assert names.label_value(name) == LABELLED[name]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octopod.hspec.errors import HspecError, ProfileError, SpecError
-from octopod.hspec.spec import load, reading
+from octopod.hspec.spec import composing, load, reading
 from octopod.hspec.spec.nodes import plain
 from octopod.hspec.spec.reading import parse
 
@@ -75,6 +75,9 @@ def test_all_keys_that_are_there_twice_are_named_at_once():
     "a: " + "[" * 100_000,
     "a: " + "{b: " * 5_000,
     "a:\n" + "".join(" " * depth + "b:\n" for depth in range(1, 500)),
+    "a0: &a0 x\n" + "".join(f"a{n + 1}: &a{n + 1} {'[' * 50}*a{n}{']' * 50}\n" for n in range(25)),
+    "a: &a {x: 1}\n" + "".join(
+        f"{letter}: &{letter} {{<<: [{','.join([f'*{before}'] * 9)}]}}\n" for before, letter in zip("abcdefgh", "bcdefghi", strict=True)),
 ])  # fmt: skip
 def test_what_would_explode_is_refused(text):
     with pytest.raises(SpecError, match=r"more than|deeper than"):
@@ -183,7 +186,7 @@ def test_any_yaml_is_read_as_the_library_reads_it_or_refused(text):
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)])
 def test_either_loader_reads_the_same(loader, monkeypatch, tmp_path):
-    monkeypatch.setattr(reading, "LOADER", loader)
+    monkeypatch.setattr(composing, "LOADER", loader)
     assert texts("a: on\nb: 1\nc: 'x'\nd: [1, {e: f}]\n") == {"a": "on", "b": 1, "c": "x", "d": [1, {"e": "f"}]}
     assert len(problems(tmp_path, "a: [\n")) == 1
 

@@ -225,6 +225,7 @@ GOOD = [
     ("secrets", {"A": 1, "B": None}, lambda s: s.secrets == Secrets(("A", "B"), {"A": "1", "B": ""})),
     ("secrets", {"LEVEL": "x"}, lambda s: "the secret wins" in s.warnings[0].message),
     ("agents", [], lambda s: s.agents == ()),
+    ("agents[0].name", "a" * 63, lambda s: s.agents[0].name == "a" * 63),
     ("agents[0].volumes", [{"attach": "data", "mountPath": p} for p in ("/a", "/b")], lambda s: len(s.agents[0].volumes) == 2),
     ("allowTraffic", [], lambda s: s.allow_traffic == ()),
     ("allowTraffic[0].from", None, lambda s: s.allow_traffic == (TrafficRule((Port(8080),), None),)),
@@ -279,7 +280,7 @@ BAD = [
     ("secrets", [["A", "A"], ["1A"], ["a b"], [["A"]], [{"A": "b"}], [None], {"1A": "x"}, {"A": ["x"]}, {"secret.props": "x"},
                  ["secret.props"]]),
     ("secretsVolumePath", ["etc/secrets", "/etc/web/props"]),
-    ("agents[0].name", ["A", "web", "a" * 64, "a" * 36]),
+    ("agents[0].name", ["A", "web", "a" * 64]),
     ("agents[0].image", ["A", "a b"]),
     ("agents[0].ports[0].port", ["8080", "x"]),
     ("agents[0].propsVolumePath", ["var", "/var/in"]),
@@ -295,6 +296,8 @@ BAD = [
     ("loadBalancer.mapping", [[], [{"port": 8080, "contextPaths": ["/a"]}, {"port": 2020, "contextPaths": ["/a"]}]]),
     ("loadBalancer.mapping[0].port", ["77", "9125/udp", "x"]),
     ("loadBalancer.mapping[0].contextPaths", [[], ["a"], ["/a b"], ["/", "/"], ["/{x}"]]),
+    ("loadBalancer.mapping[0].contextPaths[0]",
+     ["//", "/a//b", "/./a", "/a/../b", "/a%2fb", "/a%2Fb", "/.", "/a/.", "/a/.."]),
     ("loadBalancer.className", ["A b"]),
     ("loadBalancer.sticky", ["perhaps"]),
     ("loadBalancer.tlsSecret", ["A", "a b"]),
@@ -427,6 +430,24 @@ def test_only_one_health_check_is_used_and_the_others_are_warned_of(ports, used,
     assert warning.message.endswith(used)
 
 
+@pytest.mark.parametrize(
+    ("rule", "field", "words"),
+    [({"ports": [8080], "from": []}, "allowTraffic[0].from", "everybody in"),
+     ({"ports": [8080]}, "allowTraffic[0]", "nobody in"),
+     ({"ports": [8080], "from": None}, "allowTraffic[0]", "nobody in")],
+)  # fmt: skip
+def test_rules_without_names_of_services_are_warned_of(rule, field, words, tmp_path):
+    (warning,) = loaded(tmp_path, minimal(ports=[{"port": 8080}], allowTraffic=[rule])).warnings
+    assert warning.field == field
+    assert words in warning.message
+
+
+@pytest.mark.parametrize(("provider", "is_warned_of"), [("nginx", True), ("traefik", False), ("istio", False)])
+def test_headers_that_nginx_may_refuse_are_warned_of(provider, is_warned_of, tmp_path):
+    warnings = loaded(tmp_path, changed("loadBalancer.provider", provider)).warnings
+    assert ["allow-snippet-annotations" in warning.message for warning in warnings] == [True] * is_warned_of
+
+
 def test_autoscaling_without_cpu_is_warned_of(tmp_path):
     (warning,) = loaded(tmp_path, minimal(replicas={"max": 2, "cpuThreshold": "5%"})).warnings
     assert "cpu" in warning.message
@@ -545,10 +566,13 @@ def test_root_may_be_reached_by_a_link(tmp_path):
 def test_more_than_kubernetes_keeps_in_one_object_is_refused(tmp_path):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(1_048_570)
-    spec = minimal(props={"F": "file(large)", "G": "123456"}, secrets={"S": "x"})
+    spec = minimal(props={"F": "file(large)", "G": "1234567"}, secrets={"S": "x"})
     assert [problem.field for problem in problems(tmp_path, spec)] == ["props"]
-    assert problems(tmp_path, minimal(props={"F": "file(large)", "G": "1234"})) == []
-    found = problems(tmp_path, minimal(), overrides={"secrets": {"S": "x" * 1_048_576}})
+    assert problems(tmp_path, minimal(props={"F": "file(large)", "G": "123456"})) == []
+    assert problems(tmp_path, minimal(secrets={"S": "x" * 1_000_000})) == []
+    found = problems(tmp_path, minimal(secrets={"S": "x" * 600_000}, secretsVolumePath="/run/secrets"))
+    assert [problem.field for problem in found] == ["secrets"]
+    found = problems(tmp_path, minimal(), overrides={"secrets": {"S": "x" * 1_048_577}})
     assert [problem.field for problem in found] == ["secrets"]
 
 
@@ -601,9 +625,10 @@ def test_fifty_specs_load_in_a_moment(tmp_path):
         minimal(ports=[{"port": number} for number in range(1, 5_000)],
                 allowTraffic=[{"ports": list(range(10_000, 14_000))}]),
         minimal(startCommand=" " * 400_000 + "x", cpu="1" * 400_000),
+        minimal(startCommand="x" + " " * 100_000 + "y"),
         {"name": "web", "image": {"name": "a-" * 200_000, "registry": "a." * 200_000, "tag": "a" * 100_000}},
     ],
-    ids=["unknown", "secrets", "ports", "blanks", "names"],
+    ids=["unknown", "secrets", "ports", "blanks", "blanks within", "names"],
 )  # fmt: skip
 def test_what_is_as_large_as_it_may_be_is_checked_without_delay(spec, tmp_path):
     path = write(tmp_path, spec)

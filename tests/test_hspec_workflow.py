@@ -297,3 +297,12 @@ def test_errors_name_all_their_problems():
     error = PreflightError("one", "two")
     assert isinstance(error, HspecError)
     assert str(error) == "one\ntwo"
+
+
+def test_a_login_that_cannot_be_looked_up_does_not_matter_to_an_image_that_is_there(shop, home, capsys):
+    (home / "config.json").write_text(json.dumps({"credsStore": "gone"}))
+    write("web", image={"name": "team/web", "registry": "registry.example.test"})
+    assert deploy("web") == 0
+    told = capsys.readouterr().err
+    assert told.count("docker-credential-gone cannot be started") == 1
+    assert "imagePullSecrets" not in str(shop.get("Deployment", "shop-web", "dev"))

@@ -26,8 +26,8 @@ def normalize(name: str) -> str:
 
 
 def label_value(name: str) -> str:
-    """The same in the case it has, and no longer than a label may be."""
-    return _cleaned(name)[:LABEL_LENGTH]
+    """The same in the case it has, no longer than a label may be, with a letter or digit at each end."""
+    return _cleaned(name)[:LABEL_LENGTH].strip("-_")
 
 
 def resource_name(app: str, service: str) -> str:

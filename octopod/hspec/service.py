@@ -1,5 +1,6 @@
 """A service as its spec, checked and merged with its profile, describes it. Nothing here can be invalid any more."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,3 +225,8 @@ class Credentials:
     registry: str  # the key of `auths`, or the helper's ServerURL
     user: str
     password: str
+
+    @property
+    def auth(self) -> str:
+        """Both, as configurations write them below `auths`."""
+        return base64.b64encode(f"{self.user}:{self.password}".encode()).decode()

@@ -72,7 +72,7 @@ class Job:
     @cached_property
     def credentials(self) -> Credentials | None:
         """For pulling the image; a helper program may have to be asked."""
-        return images.credentials_for(self.service.image.registry)
+        return images.pull_credentials(self.service.image.registry, self.talk.warn)
 
 
 Work = Callable[[Job], None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
-APP = r"[a-z0-9-]{2,30}"
+APP = r"[a-z0-9][-a-z0-9]{0,28}[a-z0-9]"
 NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 LINES = range(1, 502)
 
@@ -64,15 +64,25 @@ class Paths(argparse.Action):
 
 
 def app(parser: argparse.ArgumentParser) -> None:
-    kind = matching(APP, "cannot be the name of an app: 2 to 30 of a-z, 0-9 and -")
+    kind = matching(APP, "cannot be the name of an app: 2 to 30 of a-z, 0-9 and -, none of the ends being -")
     parser.add_argument("-a", "--app", "--application", required=True, type=kind, metavar="NAME", help="the app")
 
 
+def a_namespace(text: str) -> str:
+    return matching(NAMESPACE, "cannot be a namespace: up to 63 of a-z, 0-9 and -, none of the ends being -")(text)
+
+
 def namespace(parser: argparse.ArgumentParser) -> None:
-    kind = matching(NAMESPACE, "cannot be a namespace: up to 63 of a-z, 0-9 and -, none of the ends being -")
     parser.add_argument(
-        "-n", "-ns", "--namespace", required=True, type=kind, metavar="NAME", help="the namespace of the cluster"
+        "-n", "-ns", "--namespace", required=True, type=a_namespace, metavar="NAME", help="the namespace of the cluster"
     )
+
+
+def namespace_to_be(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "-ns", "--namespace", type=a_namespace, metavar="NAME",
+        help="the namespace they are for; Traefik has to be told when it adds headers",
+    )  # fmt: skip
 
 
 def a_service(text: str) -> str:
@@ -150,7 +160,7 @@ COMMANDS = (
     Command(("validate",), "say all that is wrong with service specs",
             (specs, profiles, output), "deploying:validate"),
     Command(("generate", "service", "manifests"), "write the manifests of services, without a cluster",
-            (specs, app, profiles, output), "deploying:generate",
+            (specs, app, namespace_to_be, profiles, output), "deploying:generate",
             (("generate", "service", "manifest"), ("generate", "services", "manifests"))),
     Command(("get", "service", "status"), "how services are",
             (services, app, namespace, output), "looking:service_status", (("get", "services", "status"),)),

@@ -14,7 +14,7 @@ from ..errors import HspecError, PreflightError
 from ..service import Dockerfile
 from .registry import qualified
 
-PATIENCE = 30.0  # seconds until a builder that does not say whether it works is passed over
+PATIENCE = 30.0  # seconds until a builder that does not answer is passed over
 
 
 class Dialect(NamedTuple):
@@ -82,7 +82,11 @@ class Builder(NamedTuple):
         """Of what has just been pushed; None when the builder does not know."""
         if self.dialect.names_tls:
             return file.read_text().strip() or None if file.exists() else None
-        asked = processes.run([self.program, "image", "inspect", "--format={{json .RepoDigests}}", "--", reference])
+        argv = [self.program, "image", "inspect", "--format={{json .RepoDigests}}", "--", reference]
+        try:
+            asked = processes.run(argv, timeout=PATIENCE)
+        except HspecError:
+            return None
         return digest_in(asked.out, repository) if asked.ok else None
 
 

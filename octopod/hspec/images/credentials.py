@@ -3,7 +3,8 @@
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,22 @@ def credentials_for(registry: str | None) -> Credentials | None:
             if found:
                 return found
     return None
+
+
+def pull_credentials(registry: str | None, warn: Callable[[str], None]) -> Credentials | None:
+    """The login that a cluster can pull with. None, and a warning, where there is one that it cannot be given.
+
+    Nothing fails for it: a cluster may have a login of its own. What a push needs is looked for by `preflight`.
+    """
+    try:
+        found = credentials_for(registry)
+    except PreflightError as error:
+        warn(f"No login for pulling from {registry} is given to the cluster: {error}")
+        return None
+    if found and found.user == TOKEN_USER:
+        warn(f"No login for pulling from {registry} is given to the cluster: it cannot use an identity token.")
+        return None
+    return found
 
 
 def files() -> list[Path]:
@@ -126,6 +143,5 @@ def _from_answer(answer: str, pattern: str, program: str) -> Credentials | None:
 def auth_entry(credentials: Credentials) -> dict[str, str]:
     """A login as configurations write it below `auths`."""
     if credentials.user == TOKEN_USER:
-        empty = base64.b64encode(f"{TOKEN_USER}:".encode()).decode()
-        return {"auth": empty, "identitytoken": credentials.password}
-    return {"auth": base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()}
+        return {"auth": replace(credentials, password="").auth, "identitytoken": credentials.password}
+    return {"auth": credentials.auth}

@@ -123,9 +123,6 @@ def _problems(spec: BuildSpec) -> Iterator[str]:
     for artifact in spec.artifacts:
         if artifact.name in ("", ".", "..") or "/" in artifact.name or not artifact.name.isprintable():
             yield f"{artifact.name!r} cannot be the name of an artifact: it becomes a directory's."
-    names = [script.name for script in scripts]
-    for name in sorted({name for name in names if names.count(name) > 1 or name in ("Dockerfile", "artifacts")}):
-        yield f"A script cannot be called {name} here: there is something else of that name beside the Dockerfile."
 
 
 def _what_is(file: Path) -> str:

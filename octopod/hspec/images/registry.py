@@ -2,10 +2,12 @@
 
 import os
 import re
+from ipaddress import ip_address
 
 DOCKER_HUB = ("index.docker.io", "registry-1.docker.io", "docker.io")
 DEFAULT = "docker.io"
-PATIENCE = 5.0  # seconds until a registry is left alone
+PATIENCE = 5.0  # seconds until a registry is left alone that says nothing
+LONGEST = 10.0  # seconds until one is that does not finish what it says
 
 
 def host_of(registry: str) -> str:
@@ -27,7 +29,10 @@ def qualified(image: str) -> str:
 
 def is_loopback(host: str) -> bool:
     name = re.sub(r":\d+$", "", host)
-    return name == "localhost" or name.startswith("127.") or name == "[::1]"
+    try:
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:  # the name of another machine, which may begin like an address
+        return False
 
 
 def is_insecure(host: str) -> bool:
@@ -43,6 +48,19 @@ def wants_login(host: str) -> bool:
 
 
 def _answer(url: str, direct: bool) -> int:
+    """The status of the answer, 0 when there is none in time: neither looking up a name nor a trickle has an end."""
+    import queue
+    import threading
+
+    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(_ask(url, direct)), daemon=True).start()
+    try:
+        return answers.get(timeout=LONGEST)
+    except queue.Empty:
+        return 0
+
+
+def _ask(url: str, direct: bool) -> int:
     """The status of the answer, 0 when there is none."""
     import http.client
     import urllib.error

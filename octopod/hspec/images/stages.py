@@ -1,8 +1,10 @@
 """The stages that make an image and put it into its registry, and what they need to be there before."""
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .. import processes
@@ -15,9 +17,12 @@ from .credentials import credentials_for
 from .login import logged_in
 from .registry import host_of, is_insecure, qualified, wants_login
 
+PATIENCE = 3600.0  # seconds for each of building, pulling and pushing, unless HSPEC_IMAGE_SECONDS says otherwise
 LAST_LINES = 15  # of a log, in an error
+REMOVING = 120.0  # seconds
+LARGEST = 2**20  # bytes of a Dockerfile that are looked at
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
+FROM = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
 
 
 def preflight(service: Service) -> None:
@@ -72,7 +77,8 @@ def build(service: Service, app: str, workspace: Workspace, talk: Talk) -> None:
 
 def _has_insecure_base(dockerfile: Dockerfile) -> bool:
     """Whether all that is built upon is in registries without TLS: what a builder is told counts for all of them."""
-    text = dockerfile.file.read_text(errors="replace")
+    with dockerfile.file.open("rb") as file:
+        text = file.read(LARGEST).decode(errors="replace")
     text = VARIABLE.sub(lambda found: dockerfile.args.get(found[1], found[0]), text)
     stages = FROM.findall(text)
     names = {"scratch", *(name.lower() for _, name in stages)}
@@ -101,7 +107,8 @@ def push(service: Service, app: str, workspace: Workspace, talk: Talk) -> str | 
 def _forget_build_tag(service: Service, app: str, builder: Builder) -> None:
     """The image has another name; a failure harms nobody."""
     if not _is_stack(service):
-        processes.run(builder.remove(build_tag(service, app)))
+        with suppress(HspecError):
+            processes.run(builder.remove(build_tag(service, app)), timeout=REMOVING)
 
 
 def _take_stack(service: Service, builder: Builder, workspace: Workspace, talk: Talk) -> None:
@@ -131,7 +138,7 @@ def _run(steps: Sequence[list[str]], log: Path, talk: Talk, failure: HspecError,
     for step in steps:
         start = log.stat().st_size if log.exists() else 0
         try:
-            done = processes.run_logged(step, log, env=env)
+            done = processes.run_logged(step, log, timeout=_patience(), env=env)
         except HspecError as error:
             raise type(failure)(f"{failure} {error}") from None
         if talk.verbose:
@@ -139,6 +146,11 @@ def _run(steps: Sequence[list[str]], log: Path, talk: Talk, failure: HspecError,
         if not done.ok:
             last = "\n".join(f"  {line}" for line in done.out.strip().splitlines()[-LAST_LINES:])
             raise type(failure)(f"{failure} The log is {log}; it ends with\n{last}")
+
+
+def _patience() -> float:
+    text = os.environ.get("HSPEC_IMAGE_SECONDS", "")
+    return float(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else PATIENCE
 
 
 def _tell(log: Path, start: int, talk: Talk) -> None:

@@ -4,16 +4,14 @@ The same rules hold for a service and for each of its agents.
 """
 
 import base64
-from collections.abc import Mapping
 from typing import Any
 
+from ..contents import ALL_PROPS, ALL_SECRETS, LARGEST, lines
 from ..errors import ManifestError
 from ..service import Prop, Service
 from .model import Owner, has_values, volume_name
 
-LARGEST = 1024 * 1024  # bytes that a ConfigMap or a Secret may hold
 TOO_LARGE = f"has more than the {LARGEST:,} bytes that Kubernetes takes. Put large files into the image or a volume."
-ALL_PROPS, ALL_SECRETS = "config.props", "secret.props"  # keys of the files that have all of them
 
 
 def encoded(content: bytes) -> str:
@@ -24,7 +22,7 @@ def config_map(owner: Owner) -> dict[str, dict[str, str]]:
     """`data` and `binaryData` of the ConfigMap. Raises ManifestError for a file that cannot be read."""
     texts = {key: prop.text for key, prop in owner.props.items() if prop.kind != "file"}
     files = {key: encoded(contents(key, prop)) for key, prop in owner.props.items() if prop.kind == "file"}
-    if owner.props_volume_path and texts and ALL_PROPS not in owner.props:
+    if owner.props_volume_path and texts:
         texts[ALL_PROPS] = lines(texts)
     return {"data": texts, "binaryData": files}
 
@@ -56,13 +54,9 @@ def secret(owner: Owner) -> dict[str, str]:
     if not owner.secrets or not owner.secrets.values:
         return {}
     values = dict(owner.secrets.values)
-    if owner.secrets_volume_path and ALL_SECRETS not in values:
+    if owner.secrets_volume_path:
         values[ALL_SECRETS] = lines(values)
     return {key: encoded(value.encode()) for key, value in values.items()}
-
-
-def lines(values: Mapping[str, str]) -> str:
-    return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def variables(owner: Owner, name: str) -> list[dict[str, Any]]:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import names
+from ..contents import LARGEST
 from ..errors import HspecError, ManifestError
 from ..service import Context, Service
-from .data import LARGEST, TOO_LARGE, check_files
+from .data import TOO_LARGE, check_files
 from .discovery import Plugin, plugins
 from .merging import merged
-from .model import API_VERSIONS, Manifest, Snippet, name_of
+from .model import API_VERSIONS, Manifest, Snippet, group_of, name_of
 from .own_yaml import documents
 from .tree import InjectionError, inject, plain
 
@@ -26,8 +27,8 @@ Trees = dict[Key, dict[str, Any]]
 def generate(service: Service, context: Context, warn: Callable[[str], None]) -> list[Manifest]:
     """The manifests of a service, in the order in which they are to be applied.
 
-    A plugin that fails, and a snippet that does not fit, is warned of; the others go on. Raises ManifestError for files
-    of the user's that cannot be used, and for what no cluster would take.
+    A plugin that fails is warned of, and what others give that does not fit; the rest goes on. Raises ManifestError for
+    files of the user's that cannot be used, and for what no cluster would take.
     """
     check_files(service)
     documents(service)
@@ -37,11 +38,20 @@ def generate(service: Service, context: Context, warn: Callable[[str], None]) ->
             try:
                 _add(trees, snippet)
             except InjectionError as error:
+                _refuse_ours(plugin, snippet, error)
                 warn(f"The plugin {plugin.name} gives what does not fit into {snippet.kind}: {error}")
     found = [Manifest(kind, identifier, tree) for (kind, identifier), tree in trees.items()]
     whole = [_completed(manifest, service, context) for manifest in found if _is_whole(manifest, warn)]
     _check_sizes(whole)
+    _warn_of_namespace(service, context, warn)
     return sorted(whole, key=_rank)
+
+
+def _warn_of_namespace(service: Service, context: Context, warn: Callable[[str], None]) -> None:
+    """All else goes where it is applied to; Traefik is told a namespace in an annotation."""
+    balancer = service.load_balancer
+    if balancer and balancer.provider == "traefik" and balancer.headers and not context.namespace:
+        warn("No namespace is given: Traefik will find the headers of the load balancer in `default` only.")
 
 
 def _snippets(plugin: Plugin, service: Service, context: Context, warn: Callable[[str], None]) -> list[Snippet]:
@@ -74,16 +84,25 @@ def _add(trees: Trees, snippet: Snippet) -> None:
     trees[key] = tree
 
 
+def _refuse_ours(plugin: Plugin, snippet: Snippet, error: InjectionError) -> None:
+    """What ours give is what the spec asks for, or a snippet of the user's: without it, it would be another service."""
+    if plugin.is_ours:
+        raise ManifestError(f"What the spec says of {snippet.kind} does not fit ({plugin.name}): {error}")
+
+
 def _patched(tree: dict[str, Any], patch: Any) -> dict[str, Any]:
     """What a manifest is, and its version, is not for a patch to change."""
     if not isinstance(patch, dict):
         raise InjectionError("Only a map can be merged into a whole manifest.")
+    ours, version = str(tree.get("apiVersion", "")), str(patch.get("apiVersion", ""))
+    if ours and version and group_of(ours) != group_of(version):
+        raise InjectionError(f"{version} has another {tree.get('kind')} than {ours}.")
     fixed = {"apiVersion", "kind"} & set(tree)
     return merged(tree, {key: value for key, value in patch.items() if key not in fixed})
 
 
 def _is_whole(manifest: Manifest, warn: Callable[[str], None]) -> bool:
-    if manifest.data.get("kind") == manifest.kind and manifest.data.get("apiVersion"):
+    if manifest.data.get("kind") == manifest.kind.partition(".")[0] and manifest.data.get("apiVersion"):
         return True
     warn(f"There are snippets for {manifest.kind}, but no plugin gives its kind and apiVersion: it is left out.")
     return False

@@ -40,7 +40,8 @@ class Snippet(NamedTuple):
     """A piece of a manifest.
 
     `content` is plain data. It is put at `path` (see tree.py); with the path "" it is merged into the whole manifest
-    as a strategic merge patch. `identifier` tells manifests of one kind apart; "" is the service's main one.
+    as a strategic merge patch. `identifier` tells manifests of one kind apart; "" is the service's main one. A kind of
+    another group than ours of this name has it behind a dot: `Service.serving.knative.dev`.
     """
 
     kind: str
@@ -70,6 +71,11 @@ class Manifest(NamedTuple):
 def workload(service: Service) -> str:
     """The kind that runs a service."""
     return "StatefulSet" if service.is_stateful else "Deployment"
+
+
+def group_of(version: str) -> str:
+    """The group in an apiVersion; "" is that of the core."""
+    return version.rpartition("/")[0]
 
 
 def has_ports(service: Service) -> bool:

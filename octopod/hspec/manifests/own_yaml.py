@@ -1,5 +1,6 @@
 """The files of a spec's k8sSnippets: YAML documents for Kubernetes, each with its kind."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,9 +8,10 @@ import yaml
 
 from ..errors import ManifestError, Problem
 from ..service import Service
-from .model import API_VERSIONS, WORKLOADS, workload
+from ..spec.reading import check_documents, read_text
+from .model import API_VERSIONS, WORKLOADS, group_of, workload
 
-MOST = 20_000  # values in a file
+FORMER_GROUP = "extensions"  # of what is in apps and networking.k8s.io now
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -30,6 +32,12 @@ class Document(NamedTuple):
     content: dict[str, Any]
 
     @property
+    def key(self) -> str:
+        """The kind, as snippets have it: with its group where ours of this name is of another one."""
+        group = group_of(self.version)
+        return self.kind if group == group_of(API_VERSIONS.get(self.kind, self.version)) else f"{self.kind}.{group}"
+
+    @property
     def type(self) -> str:
         """As kubectl takes it: `PodDisruptionBudget.v1.policy`, `ServiceAccount`."""
         group, _, number = self.version.rpartition("/")
@@ -43,27 +51,24 @@ def documents(service: Service) -> list[Document]:
     for path in service.snippets:
         try:
             found += [_document(each, service) for each in _read(path)]
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 0
-            wrong.append(Problem(f"This snippet is no YAML: {error.problem}.", file=str(path), line=line))
-        except (ValueError, OSError, yaml.YAMLError) as error:
+        except ManifestError as error:
+            wrong += error.problems
+        except (ValueError, yaml.YAMLError) as error:
             wrong.append(Problem(f"This snippet cannot be used: {error}", file=str(path)))
     if wrong:
         raise ManifestError(*wrong)
     return found
 
 
-def _read(path: Path) -> list[Any]:
-    """Raises ValueError for more than any manifest has: some lines of aliases of aliases would fill the memory."""
-    found = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), Loader) if each is not None]
-    waiting, seen = list(found), 0
-    while waiting:
-        each = waiting.pop()
-        seen += 1
-        if seen > MOST:
-            raise ValueError(f"It has more than {MOST:,} values, aliases written out.")
-        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
-    return found
+def _read(path: Path) -> Iterator[Any]:
+    """What is in a file; of a `List`, what is in the list. Raises ManifestError, ValueError, YAMLError."""
+    text = read_text(path, ManifestError)
+    check_documents(text, str(path), ManifestError)  # before anything is made of it: depth or aliases could end us
+    for each in yaml.load_all(text, Loader):
+        if isinstance(each, dict) and each.get("kind") == "List" and isinstance(each.get("items"), list):
+            yield from each["items"]
+        elif each is not None:
+            yield each
 
 
 def _document(content: Any, service: Service) -> Document:
@@ -71,12 +76,17 @@ def _document(content: Any, service: Service) -> Document:
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
         raise ValueError("Each of its documents has to be a map with a kind.")
     kind, ours = content["kind"], workload(service)
-    if kind in WORKLOADS and kind != ours:
-        why = "has volumes" if service.is_stateful else "has no volumes"
-        raise ValueError(f"It is about a {kind}; {service.name} {why}, so it is a {ours}.")
+    if kind == "List" or isinstance(content.get("items"), list):
+        raise ValueError(f"A {kind} in it holds other objects; each of them has to be a document of its own.")
     version = content.get("apiVersion") or API_VERSIONS.get(kind)
     if not isinstance(version, str):
         raise ValueError(f"{kind} needs an apiVersion.")
+    if group_of(version) == FORMER_GROUP:
+        version = API_VERSIONS.get(kind, version)
     metadata = content.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return Document(kind, version, None if name is None else str(name), content)
+    document = Document(kind, version, None if name is None else str(name), content)
+    if document.key in WORKLOADS and kind != ours:
+        why = "has volumes" if service.is_stateful else "has no volumes"
+        raise ValueError(f"It is about a {kind}; {service.name} {why}, so it is a {ours}.")
+    return document

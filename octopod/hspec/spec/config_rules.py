@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from ..contents import ALL_PROPS, ALL_SECRETS, LARGEST, lines
 from .nodes import Path
 from .patterns import DATA_KEY
 from .report import quoted
@@ -12,13 +14,12 @@ from .values import prop_of
 
 VARIABLE = re.compile("[-._a-zA-Z][-._a-zA-Z0-9]*")
 ALLOWED = "letters, digits, `-`, `_` and `.`, not beginning with a digit"
-LARGEST = 1_048_576  # bytes of a ConfigMap or a Secret
-WHOLE = {"props": "config.props", "secrets": "secret.props"}
+WHOLE = {"props": ALL_PROPS, "secrets": ALL_SECRETS}
 
 
 def check_config(draft: Draft) -> None:
     for path, owner in draft.owners():
-        variables = _check_props(draft, (*path, "props"), owner.get("props") or {})
+        variables = _check_props(draft, (*path, "props"), owner)
         secrets = owner.get("secrets") or {}
         for index, name in enumerate(secrets):
             where: Path = (*path, "secrets", name if isinstance(secrets, dict) else index)
@@ -26,26 +27,25 @@ def check_config(draft: Draft) -> None:
             if name in variables:
                 draft.report.warn(where, f"There is a prop {quoted(name)} too; the secret wins.")
         if isinstance(secrets, dict):
-            _check_size(draft, (*path, "secrets"), sum(len(f"{key}{value}".encode()) for key, value in secrets.items()))
+            _check_size(draft, (*path, "secrets"), _size(secrets, owner.get("secretsVolumePath")))
         _check_whole(draft, path, owner)
 
 
-def _check_props(draft: Draft, path: Path, props: dict[str, str | None]) -> set[str]:
+def _check_props(draft: Draft, path: Path, owner: dict[str, Any]) -> set[str]:
     """The names of those that become environment variables."""
-    variables, size = set(), 0
-    for key, text in props.items():
+    variables: dict[str, str | None] = {}
+    size = 0
+    for key, text in (owner.get("props") or {}).items():
         prop = prop_of(text or "", draft.files)
-        size += len(key.encode())
         if prop.kind == "file":
             size += _check_file(draft, (*path, key), prop)
             continue
-        size += len(prop.text.encode())
         if prop.kind == "endpoint" and not re.fullmatch(r"\S+", prop.text):
             draft.report.error((*path, key), f"{quoted(text or '')} is not allowed: it must name one service.")
         _check_variable(draft, (*path, key), key)
-        variables.add(key)
-    _check_size(draft, path, size)
-    return variables
+        variables[key] = prop.text
+    _check_size(draft, path, size + _size(variables, owner.get("propsVolumePath")))
+    return set(variables)
 
 
 def _check_file(draft: Draft, path: Path, prop: Any) -> int:
@@ -63,6 +63,12 @@ def _check_variable(draft: Draft, path: Path, name: str) -> None:
     if DATA_KEY.regex.fullmatch(name) and not VARIABLE.fullmatch(name):
         message = f"{quoted(name)} cannot be the name of an environment variable: it must be {ALLOWED}."
         draft.report.error(path, message)
+
+
+def _size(values: Mapping[str, str | None], mount: str | None) -> int:
+    """In bytes; where they are mounted, the file with all of them included."""
+    texts = {key: value or "" for key, value in values.items()}
+    return sum(len(text.encode()) for text in texts.values()) + (len(lines(texts).encode()) if mount else 0)
 
 
 def _check_size(draft: Draft, path: Path, size: int) -> None:

@@ -163,8 +163,9 @@ ALLOW_TRAFFIC = ListOf(
         (
             Field("ports", ListOf(patterns.PORT, is_set=True), "Ports this rule is about; the service or an agent "
                   "exposes them.", True, since="0.6.4", is_overridable=True, example=["8080/tcp"]),
-            Field("from", ListOf(patterns.SERVICE, is_set=True), "Services that may come in.", since="0.6.4",
-                  default="the rule says nothing", is_overridable=True, example=["web"]),
+            Field("from", ListOf(patterns.SERVICE, is_set=True), "Services that may come in. An empty list lets "
+                  "everybody in; without the field, nobody comes in.", since="0.6.4",
+                  default="the rule opens nothing", is_overridable=True, example=["web"]),
         )
     ),
     is_replaced=True,
@@ -190,7 +191,8 @@ LOAD_BALANCER = Group(
         Field("tlsSecret", patterns.DOMAIN, "Secret with the certificate.", default="no TLS", since="0.6.5",
               is_overridable=True, example="shop-tls"),
         Field("headers", MapOf(Text("the name of a header", "[-!#$%&'*+.^_`|~0-9a-zA-Z]+", 128), patterns.LINE),
-              "Headers that are added to requests.", default="none", since="0.6.5", is_overridable=True,
+              "Headers that are added to requests. ingress-nginx takes them only where allow-snippet-annotations is "
+              "set, which has been off since its version 1.9.", default="none", since="0.6.5", is_overridable=True,
               example={"X-Shop": "one"}),
         Field("labels", MapOf(
                   Text("the name of a label", rf"({patterns.DNS_NAME}/)?[a-zA-Z0-9]([-_.a-zA-Z0-9]{{0,61}}[a-zA-Z0-9])?",

@@ -31,7 +31,11 @@ PORT = Text(
     most=65535,
 )
 HTTP_PATH = Text("the path of a URL", r"[^\u0000-\u0020\u007f]*", may_be_blank=True)
-CONTEXT_PATH = Text("the path of a URL, beginning with /", r"/[^\u0000-\u0020\u007f{};\"'\\]*")
+# Kubernetes refuses an Ingress with the others (its validation of HTTPIngressPath).
+CONTEXT_PATH = Text(
+    "the path of a URL, beginning with /, without //, /./, /../ and %2F, and no /. or /.. at its end",
+    r"(?!.*(//|/\.\.?(/|$)|%2[fF]))/[^\u0000-\u0020\u007f{};\"'\\]*",
+)
 
 REGISTRY = Text("`host[:port][/path]`, with no https:// before it and no / behind it", rf"{HOST}(/{COMPONENT})*", 255)
 IMAGE_NAME = Text(

@@ -5,14 +5,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from ..names import agent_name
 from .files import Files
 from .model import VERSIONS
 from .nodes import Path
 from .report import LISTED, Report, listed, quoted
 from .values import port_of, ports_of
-
-LONGEST_LABEL = 63
 
 
 class Draft(NamedTuple):
@@ -43,19 +40,8 @@ def check_names(draft: Draft) -> None:
     if name and file not in [f"{name}{ending}" for ending in (".hspec", ".hspec.yaml", ".hspec.yml")]:
         report.warn(("name",), f"The file is called {file}; for this service it should be {name}.hspec.")
     for index, agent in enumerate(data.get("agents") or []):
-        if agent and name and agent.get("name"):
-            _check_agent_name(draft, index, name, agent)
-
-
-def _check_agent_name(draft: Draft, index: int, service: str, agent: dict[str, Any]) -> None:
-    path = ("agents", index, "name")
-    if agent["name"] == service:
-        draft.report.error(path, "The agent has the name of the service; two containers cannot.")
-    for field, ending in (("props", "-configmap"), ("secrets", "-secret")):
-        volume = agent_name(service, agent["name"]) + ending
-        if agent.get(field) and agent.get(f"{field}VolumePath") and len(volume) > LONGEST_LABEL:
-            too_many = len(volume) - LONGEST_LABEL
-            draft.report.error(path, f"{volume} is {too_many} characters too long for a volume of Kubernetes.")
+        if name and (agent or {}).get("name") == name:
+            report.error(("agents", index, "name"), "The agent has the name of the service; two containers cannot.")
 
 
 def check_replicas(draft: Draft) -> None:
@@ -141,6 +127,15 @@ def check_traffic(draft: Draft) -> None:
     for index, rule in enumerate(rules or []):
         for position, text in enumerate((rule or {}).get("ports") or []):
             _check_exposed(draft, ("allowTraffic", index, "ports", position), text, exposed)
+        _warn_of_sources(draft, ("allowTraffic", index), rule or {})
+
+
+def _warn_of_sources(draft: Draft, path: Path, rule: dict[str, Any]) -> None:
+    """Two rules that are easily taken for each other, one of them harmless."""
+    if rule.get("from") is None:
+        draft.report.warn(path, "Without `from` this rule lets nobody in.")
+    elif not rule["from"]:
+        draft.report.warn((*path, "from"), "An empty list lets everybody in at these ports; name services.")
 
 
 def _check_exposed(draft: Draft, path: Path, text: str | None, exposed: Collection[tuple[int, str]]) -> None:
@@ -160,6 +155,12 @@ def check_load_balancer(draft: Draft) -> None:
         draft.report.error(("loadBalancer", "labels"), "This is required where the provider is istio.")
     if balancer.get("host") == "*" and balancer.get("provider") in ("nginx", "traefik"):
         draft.report.error(("loadBalancer", "host"), '"*" is not allowed: only istio takes any host.')
+    if balancer.get("headers") and balancer.get("provider") == "nginx":
+        draft.report.warn(
+            ("loadBalancer", "headers"),
+            "ingress-nginx refuses this unless its administrator has set allow-snippet-annotations, which has been off "
+            "since its version 1.9.",
+        )
     _check_mapping(draft, balancer)
 
 

@@ -4,6 +4,7 @@ It has no service's label: what undeploys one service leaves it to the others.
 """
 
 import json
+import re
 from collections.abc import Iterator
 
 from ... import names
@@ -11,13 +12,15 @@ from ...service import Context, Credentials, Service
 from ..data import encoded
 from ..model import POD, Snippet, head, workload
 
+LONGEST = 253  # characters of the name of an object
+
 
 def snippets(service: Service, context: Context) -> Iterator[Snippet]:
     credentials = context.credentials
     if not credentials:
         return
     registry = credentials.registry
-    name = names.normalize(registry).strip("-_")
+    name = re.sub("[-_]+", "-", names.normalize(registry))[:LONGEST].strip("-")
     yield from head("Secret", name, names.labels(context), registry)
     yield Snippet("Secret", "type", "kubernetes.io/dockerconfigjson", registry)
     yield Snippet("Secret", "data", {".dockerconfigjson": encoded(_config(credentials))}, registry)
@@ -25,5 +28,4 @@ def snippets(service: Service, context: Context) -> Iterator[Snippet]:
 
 
 def _config(credentials: Credentials) -> bytes:
-    token = encoded(f"{credentials.user}:{credentials.password}".encode())
-    return json.dumps({"auths": {credentials.registry: {"auth": token}}}, separators=(",", ":")).encode()
+    return json.dumps({"auths": {credentials.registry: {"auth": credentials.auth}}}, separators=(",", ":")).encode()

@@ -15,9 +15,9 @@ from ..own_yaml import documents
 def snippets(service: Service, context: Context) -> Iterator[Snippet]:
     found = documents(service)
     for each in found:
-        is_main = each.name in (None, name_of(each.kind, service, context))
+        is_main = each.name in (None, name_of(each.key, service, context))
         content = each.content | {"apiVersion": each.version}
-        yield Snippet(each.kind, "", content, "" if is_main else str(each.name))
+        yield Snippet(each.key, "", content, "" if is_main else str(each.name))
     if found:
         remembered = json.dumps(sorted({each.type for each in found}))
         yield Snippet(workload(service), f'metadata.annotations."{names.APPLIED_KINDS}"', remembered)
