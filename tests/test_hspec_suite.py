@@ -18,7 +18,7 @@ from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
 
-from library import deploying, settings, sources
+from library import checking, deploying, settings, sources
 from library.deployment import Deployment
 from octopod.hspec.errors import AddressError, HspecError, WaitError
 from octopod.hspec.talk import Talk
@@ -328,6 +328,32 @@ def test_new_commit_is_a_mismatch_once_it_is_known(suite):
     assert suite.verdict(ref="main") == (3, f"Runs {old}, not {new} (main): update it.")
     suite.do("update", ref="main")
     assert suite.verdict(ref="main")[0] == 0
+
+
+@pytest.mark.thorough
+def test_update_that_failed_is_a_mismatch_until_one_succeeds(suite):
+    """What is asked for is not what runs, and no commit is named as running that is not."""
+    suite.do("create")
+    old = suite.shop.git("rev-parse", "--short=10", "HEAD")
+    new = suite.shop.write({"web.hspec": WEB.replace('tag: "1.0"', 'tag: "2.0"')})[:10]
+    suite.cluster.pods("*shop/web:2.0", then="image")
+    suite.refused("update")
+    said = f"The update to {new} has not come to its end, and {old} may still run: update it."
+    assert suite.verdict()[0] == 3 and suite.verdict()[1].startswith(said)
+    suite.cluster.pods("*shop/web:2.0", then="ready")
+    suite.do("update")
+    assert suite.verdict()[0] == 0 and new in suite.verdict()[1]
+
+
+def test_commit_that_was_only_wanted_is_not_said_to_run(here):
+    deployment = here()
+    deployment.remember(services=["db", "web"], commit="a" * 40, wanted="b" * 40)
+    assert checking.running(deployment) == "a" * 10
+    assert checking.another(deployment, {}) == [
+        "The update to bbbbbbbbbb has not come to its end, and aaaaaaaaaa may still run: update it"
+    ]
+    deployment.remember(services=["db", "web"], wanted="b" * 40)
+    assert checking.another(deployment, {}) == [], "nothing else can run before the first one has succeeded"
 
 
 @pytest.mark.thorough

@@ -80,7 +80,18 @@ def image(workload: Object, service: str) -> str:
 
 def another(deployment: Deployment, found: dict[str, Object]) -> list[str]:
     """In which way what runs is not what was asked for. What cannot be told here is not wrong."""
-    return [*_other_commit(deployment), *_other_images(deployment, found), *_other_tags(deployment, found)]
+    unfinished = _unfinished(deployment)
+    return unfinished or [*_other_commit(deployment), *_other_images(deployment, found), *_other_tags(deployment, found)]
+
+
+def _unfinished(deployment: Deployment) -> list[str]:
+    """An update that failed, or was killed: what runs is still of the one before, or some of each."""
+    record = deployment.record
+    if "wanted" not in record or "commit" not in record:
+        return []
+    update = f"The update to {short(record['wanted'])}" if record["wanted"] else "The last update"
+    before = short(record["commit"]) or "what was deployed before"
+    return [f"{update} has not come to its end, and {before} may still run: update it"]
 
 
 def _other_commit(deployment: Deployment) -> list[str]:

@@ -22,12 +22,11 @@ def deploy(deployment: Deployment) -> None:
         names = [service.name for service in deployment.services]
         say(f"Deploying {', '.join(names)} from {deployment.shown_version}.")
         namespaces.make(deployment)
-        facts = {"commit": deployment.commit, "services": names}
-        deployment.remember(**facts)
+        deployment.remember(**deployment.record | {"services": names, "wanted": deployment.commit})
         talk = new_talk()
         report(run(deployment, talk))
         remove_others(deployment, names, talk)
-        deployment.remember(**facts, images=checking.images(deployment))
+        deployment.remember(services=names, commit=deployment.commit, images=checking.images(deployment))
 
 
 def run(deployment: Deployment, talk: Talk) -> list[Job]:
