@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any
 
 from library.deployment import Deployment, short
-from library.running import new_talk
 from octopod.hspec import cluster, names
 from octopod.hspec import images as engine_images
 from octopod.hspec.cluster import ServiceStatus
 from octopod.hspec.errors import HspecError
-from octopod.hspec.workflow import Job, SpecFile, check_name
+from octopod.hspec.workflow import check_name
 from shared.output import Failure, say
 
 HEALTHY, UNHEALTHY, PARTIAL, ANOTHER = 0, 1, 2, 3
@@ -80,8 +79,8 @@ def image(workload: Object, service: str) -> str:
 
 def another(deployment: Deployment, found: dict[str, Object]) -> list[str]:
     """In which way what runs is not what was asked for. What cannot be told here is not wrong."""
-    unfinished = _unfinished(deployment)
-    return unfinished or [*_other_commit(deployment), *_other_images(deployment, found), *_other_tags(deployment, found)]
+    others = _other_commit(deployment) + _other_images(deployment, found)
+    return (_unfinished(deployment) or others) + _other_tags(deployment, found)
 
 
 def _unfinished(deployment: Deployment) -> list[str]:
@@ -159,10 +158,9 @@ def archive_check(deployment: Deployment) -> int:
 def problems(deployment: Deployment) -> list[str]:
     """What keeps the configuration from working, as far as it can be told. Raises Failure, HspecError."""
     found: list[str] = []
-    for spec, service in zip(deployment.specs, deployment.services, strict=True):
-        job = Job(SpecFile(spec.path), deployment.name, deployment.namespace, new_talk())
-        job.service = service
-        found += attempt(partial(check_name, job)) + attempt(partial(engine_images.preflight, service))
+    for service in deployment.services:
+        found += attempt(partial(check_name, deployment.name, service))
+        found += attempt(partial(engine_images.preflight, service))
     for service in deployment.services:
         if complaints := attempt(partial(cluster.preflight, deployment.kubectl, service)):
             return unique(found + complaints)  # a cluster that does not answer is asked once
