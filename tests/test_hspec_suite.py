@@ -18,9 +18,10 @@ from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
 
-from library import checking, deploying, settings, sources
+from library import addresses, checking, deploying, settings, sources
 from library.deployment import Deployment
 from octopod.hspec.errors import AddressError, HspecError, WaitError
+from octopod.hspec.service import Image, LoadBalancer, PortMapping, Service
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
@@ -743,6 +744,21 @@ loadBalancer:
     assert suite.do("info") == wanted
     suite.do("create")
     assert suite.do("info") == wanted
+
+
+@pytest.mark.parametrize(
+    ("host", "paths", "urls"),
+    [
+        ("shop.example.com", ["/", "/api", "/"], ["http://shop.example.com", "http://shop.example.com/api"]),
+        ("shop.example.com", ["/api/(.*)", "/app[0-9]", "/shop"], ["http://shop.example.com/shop"]),
+        ("shop.example.com", ["/api/(.*)"], ["http://shop.example.com"]),
+        ("*.shop.example.com", ["/"], []),
+    ],
+)
+def test_links_are_what_a_person_could_open(host, paths, urls):
+    balancer = LoadBalancer("nginx", host, (PortMapping(8080, tuple(paths)),))
+    service = Service("web", Image("web"), Path("web.hspec"), load_balancer=balancer)
+    assert [url for _, url in addresses.of_balancer(service)] == urls
 
 
 @pytest.mark.thorough
