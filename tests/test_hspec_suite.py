@@ -18,7 +18,7 @@ from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
 
-from library import addresses, checking, deploying, settings, sources
+from library import addresses, checking, copies, deploying, settings, sources
 from library.deployment import Deployment
 from octopod.hspec.errors import AddressError, HspecError, WaitError
 from octopod.hspec.service import Image, LoadBalancer, PortMapping, Service
@@ -417,6 +417,61 @@ def test_plain_directory_is_a_source(suite, tmp_path):
     suite.do("create", source=str(tmp_path / "plain"))
     assert container(suite.cluster)["image"] == "shop/web:1.10"
     assert "has no ref main" in suite.refused("config_check", source=str(tmp_path / "plain"), ref="main")
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A plain directory with all kinds of things."""
+    directory = tmp_path / "plain"
+    (directory / "conf").mkdir(parents=True)
+    (directory / "web.hspec").write_text("name: web\nimage: {name: shop/web}\nprops: {a: file(conf/a)}\n")
+    (directory / "conf/a").write_text("inside")
+    (directory / "run").touch()
+    (directory / "run").chmod(0o755)
+    (directory / "again").symlink_to("conf")
+    os.mkfifo(directory / "pipe")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/a").write_text("outside-text")
+    return directory
+
+
+def test_plain_directory_is_worked_with_as_it_was_when_it_was_looked_at(here, plain):
+    """Whoever may write there must not exchange a file for a link to what only the server may read."""
+    deployment = here(source=str(plain))
+    [service] = deployment.services
+    (plain / "conf/a").unlink()
+    (plain / "conf/a").symlink_to(plain.parent / "outside/a")
+    assert service.props["a"].file.read_text() == "inside"
+
+
+def test_copy_of_a_directory_has_its_files_and_links_and_nothing_else(plain, tmp_path):
+    copies.copy(plain, tmp_path / "copy")
+    found = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*")}
+    assert found == {"web.hspec", "conf", "conf/a", "run", "again"}
+    assert os.readlink(tmp_path / "copy/again") == "conf"
+    assert [oct((tmp_path / "copy" / name).stat().st_mode & 0o100) for name in ("run", "web.hspec")] == ["0o100", "0o0"]
+
+
+def test_directory_that_was_exchanged_for_another_is_not_copied(plain, tmp_path):
+    """Only its last part would be refused as a link by the system itself."""
+    (tmp_path / "link").symlink_to(plain)
+    with pytest.raises(Failure, match="has just been exchanged for another"):
+        copies.copy(tmp_path / "link/conf", tmp_path / "copy")
+
+
+@pytest.mark.parametrize("link", ["conf/a", "conf", "web.hspec"])
+def test_link_out_of_a_plain_directory_is_refused(here, plain, link):
+    path = plain / link
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(plain.parent / ("outside" if link == "conf" else "outside/a"))
+    with pytest.raises((Failure, HspecError)) as refused:
+        _ = here(source=str(plain)).services
+    assert "leads out of the " in str(refused.value) or "lies outside of the directory" in str(refused.value)
+
+
+def test_copy_goes_when_the_script_ends(offline, plain):
+    assert "props.a" in offline.do("application_config_keys", source=str(plain))
+    assert [path.name for path in (offline.data / "checkouts").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from library import configuration, settings, sources, specs
+from library import configuration, copies, settings, sources, specs
 from library.configuration import Form
 from library.mirrors import Mirror
 from library.running import shorten
@@ -71,8 +71,11 @@ class Deployment:
     @cached_property
     def root(self) -> Path:
         """The directory of the source. Nobody may write there. Raises Failure."""
-        root = self.mirror.check_out(self.commit) if self.commit else self.source.directory
-        assert root
+        if self.commit:
+            root = self.mirror.check_out(self.commit)
+        else:
+            assert self.source.directory
+            root = copies.temporary(self.source.directory, self.settings.data / "checkouts")
         shorten(root)
         return root
 
