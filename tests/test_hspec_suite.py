@@ -82,7 +82,7 @@ def test_deployment_lives_its_whole_life(suite, cluster):
     assert said.splitlines()[-1] == "Runs: db, web."
     assert suite.verdict()[0] == 0
     assert re.fullmatch(r"http://[0-9.]+:8080", suite.pairs("info")["web"])
-    assert cluster.get("namespace", NS)["metadata"]["labels"]["octopod/deployment"] == "orange"
+    assert cluster.get("namespace", NS)["metadata"]["labels"]["octopod/deployment"] == "staging.orange"
 
     suite.do("archive")
     assert cluster.names("pod", NS) == []
@@ -247,12 +247,33 @@ def test_wrong_spec_stops_all_before_anything_is_deployed(suite, cluster):
 
 
 @pytest.mark.thorough
-def test_namespace_of_somebody_else_is_used_and_left(suite, cluster):
+def test_namespace_without_a_mark_is_used_when_the_operator_says_so_and_left(suite, cluster):
     cluster.namespace(NS)
+    said = suite.refused("config_check")
+    assert said.startswith(f"The namespace {NS} is there already") and "USE_EXISTING_NAMESPACES=true" in said
+    assert said == suite.refused("cleanup")
+    suite.env["USE_EXISTING_NAMESPACES"] = "true"
     said = suite.do("create")
     assert f"The namespace {NS} is not Octopod's own: cleanup will leave it where it is." in said
     suite.do("cleanup")
     assert cluster.find("namespace", NS) and cluster.names("pvc", NS) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "installation"),
+    [("staging-or.ange", "Cactus store at cactus.example"), ("staging.orange", "Aloe store at aloe.example")],
+    ids=["a deployment", "an Octopod"],
+)
+def test_namespace_of_another_is_left_alone(suite, cluster, owner, installation):
+    """`staging` and `or-ange` make the same as `staging-or` and `ange`; another Octopod may have the same NAMESPACE."""
+    marks = {"labels": {"octopod/deployment": owner}, "annotations": {"octopod/installation": installation}}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS} | marks})
+    claim = {"name": "data", "namespace": NS, "labels": {"hyscale.io/app-name": "orange"}}
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    cluster.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claim, "spec": wanted})
+    for script in ("config_check", "create", "check", "info", "archive", "archive_check", "cleanup"):
+        assert f"is that of the deployment {owner} of {installation}, not of staging.orange" in suite.refused(script)
+    assert cluster.names("pvc", NS) == ["data"] and cluster.names("deployment", NS) == []
 
 
 @pytest.mark.thorough
@@ -263,6 +284,7 @@ def test_whoever_may_not_look_at_namespaces_deploys_into_one_that_is_there(suite
     assert suite.verdict()[0] == 0
     assert "the cluster does not allow it" in suite.refused("cleanup")
     cluster.heal()
+    suite.env["USE_EXISTING_NAMESPACES"] = "true"
     suite.do("cleanup")
 
 

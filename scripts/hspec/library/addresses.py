@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from library import namespaces
 from library.deployment import Deployment
 from octopod.hspec import cluster
 from octopod.hspec.errors import HspecError
@@ -14,7 +15,8 @@ SECURE = ("443", "8443")
 
 
 def links(deployment: Deployment) -> list[Link]:
-    """Names that specs give, before they are there, and addresses that the cluster has given. Raises HspecError."""
+    """Names that specs give, before they are there, and addresses that the cluster has given. Raises HspecError, Failure."""
+    namespaces.refuse_foreign(deployment)
     services = asked_for(deployment)
     named = [link for service in services for link in of_balancer(service)]
     hidden = {service.name for service in services if service.load_balancer}

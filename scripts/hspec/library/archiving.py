@@ -2,6 +2,7 @@
 
 import time
 
+from library import namespaces
 from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
@@ -15,6 +16,7 @@ PATIENCE = 600  # seconds until all has to run again, unless DEPLOY_TIMEOUT says
 def archive(deployment: Deployment) -> None:
     """Free what it uses; what it stores stays. Raises HspecError."""
     with locked(deployment.home):
+        namespaces.refuse_foreign(deployment)
         cluster.archive(deployment.kubectl, deployment.name, new_talk())
         say(f"{deployment.name} is told to rest.")
 
@@ -28,6 +30,7 @@ def is_there(deployment: Deployment) -> bool:
 def restore(deployment: Deployment) -> None:
     """Undo `archive`, and wait until all runs. Raises Failure, HspecError."""
     with locked(deployment.home):
+        namespaces.refuse_foreign(deployment)
         cluster.restore(deployment.kubectl, deployment.name, new_talk())
         wait(deployment)
         say(f"{deployment.name} runs again.")

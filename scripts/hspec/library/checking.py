@@ -4,6 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
+from library import namespaces
 from library.deployment import Deployment, short
 from octopod.hspec import cluster, names
 from octopod.hspec import images as engine_images
@@ -19,7 +20,8 @@ Object = dict[str, Any]
 
 
 def check(deployment: Deployment) -> int:
-    """Say how the deployment is; the exit code of `check`. Raises HspecError when that cannot be told."""
+    """Say how the deployment is; the exit code of `check`. Raises HspecError, Failure when that cannot be told."""
+    namespaces.refuse_foreign(deployment)
     statuses = cluster.statuses(deployment.kubectl, deployment.name)
     if not statuses:
         return report(UNHEALTHY, [f"Nothing of {deployment.name} is in the namespace {deployment.namespace}."])
@@ -145,7 +147,8 @@ def has_made_image(workload: Object) -> bool:
 
 
 def archive_check(deployment: Deployment) -> int:
-    """Whether no pod is left. Raises HspecError when that cannot be told."""
+    """Whether no pod is left. Raises HspecError, Failure when that cannot be told."""
+    namespaces.refuse_foreign(deployment)
     pods = deployment.kubectl.get("pods", "--selector", names.selector_of(deployment.name))
     left = sorted(pod["metadata"]["name"] for pod in pods if (pod.get("status") or {}).get("phase") not in OVER)
     if not left:
@@ -164,7 +167,7 @@ def problems(deployment: Deployment) -> list[str]:
     for service in deployment.services:
         if complaints := attempt(partial(cluster.preflight, deployment.kubectl, service)):
             return unique(found + complaints)  # a cluster that does not answer is asked once
-    return unique(found)
+    return unique(found + attempt(partial(namespaces.refuse_foreign, deployment)))
 
 
 def unique(lines: list[str]) -> list[str]:
@@ -175,6 +178,6 @@ def attempt(step: "partial[None]") -> list[str]:
     """What a step complains about."""
     try:
         step()
-    except HspecError as error:
+    except (HspecError, Failure) as error:
         return [str(error)]
     return []

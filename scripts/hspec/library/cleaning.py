@@ -14,7 +14,8 @@ from shared.output import say
 def clean(deployment: Deployment) -> None:
     """Leave nothing: services, volumes, the namespace, and what is on this machine. Raises HspecError, Failure."""
     with locked(deployment.home):
-        if namespaces.find(deployment.kubectl):
+        if found := namespaces.find(deployment.kubectl):
+            namespaces.check(found, deployment)
             cluster.remove(deployment.kubectl, deployment.name, new_talk())
             namespaces.remove(deployment)
         shutil.rmtree(app_directory(deployment.name), ignore_errors=True)
