@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from octopod.hspec.service import Image, LoadBalancer, PortMapping, Service
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
+from shared import files
 from shared.output import Failure
 
 ALICE = "https://alice:open-sesame@127.0.0.1:9/shop.git"
@@ -306,6 +308,36 @@ def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, cluster, tmp_p
     assert not re.search("from-a-form|barley", said + (tmp_path / "seen").read_text())
 
 
+def test_second_script_for_a_deployment_says_that_it_waits_and_goes_on(here, capsys):
+    first, second = here(), here()
+    with first.locked():
+        thread = threading.Thread(target=enter, args=(second,))
+        thread.start()
+        eventually(
+            lambda: "Another script is at work on orange: waiting for it." in capsys.readouterr().out, "the word"
+        )
+        assert thread.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def enter(deployment):
+    with deployment.locked():
+        pass
+
+
+def test_script_that_has_waited_for_another_long_enough_gives_up(here):
+    told = []
+    with (
+        here().locked(),
+        pytest.raises(Failure) as failed,
+        files.locked(here().home, files.patience("orange", 0, told.append)),
+    ):
+        pass
+    assert str(failed.value) == "Another script has been at work on orange for 0 s."
+    assert told == ["Another script is at work on orange: waiting for it."]
+
+
 # check
 
 
@@ -550,6 +582,26 @@ def test_login_of_a_url_is_neither_shown_nor_among_arguments(offline, tmp_path):
     assert said.startswith("Cannot read https://127.0.0.1:9/shop.git: ")
     assert "open-sesame" not in said + (tmp_path / "seen").read_text()
     assert not [file for file in offline.data.rglob("*") if file.is_file() and b"open-sesame" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "by-configuration"),
+        ({"GIT_SSH": "by-the-old-variable"}, "by-configuration"),
+        ({"GIT_SSH_COMMAND": "by-variable"}, "by-variable"),
+        ({"GIT_SSH": "by-the-old-variable", "GIT_CONFIG_GLOBAL": "/dev/null"}, "by-the-old-variable"),
+    ],
+)
+def test_ssh_is_the_one_that_is_set_up_for_git(offline, tmp_path, given, wanted):
+    for name in ("by-configuration", "by-variable", "by-the-old-variable"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/seen\nexit 255\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / ".gitconfig").write_text(f"[core]\n    sshCommand = {tmp_path}/by-configuration\n")
+    given = {key: value if "CONFIG" in key else str(tmp_path / value) for key, value in given.items()}
+    done = offline.run("config_check", source="ssh://git@shop.test/shop.git", env=given)
+    assert done.returncode == 1
+    assert (tmp_path / "seen").read_text().startswith(f"{wanted} -oBatchMode=yes -oConnectTimeout=10 ")
 
 
 class Guarded(SimpleHTTPRequestHandler):

@@ -9,8 +9,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-from library.mirrors import FETCH, patience, sweep
-from shared.files import locked
+from library.mirrors import FETCH, SOURCES, sweep
+from shared.files import locked, patience
 from shared.output import Failure
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -18,7 +18,7 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def temporary(source: Path, checkouts: Path) -> Path:
     """A copy that goes when the script ends; that of a killed one a day later. Raises Failure."""
-    with locked(checkouts, patience(FETCH)):
+    with locked(checkouts, patience(SOURCES, FETCH)):
         sweep(checkouts)
         target = Path(tempfile.mkdtemp(dir=checkouts, prefix="copy-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)

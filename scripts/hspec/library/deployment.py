@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from library.specs import Found
 from octopod.hspec.cluster import Kubectl
 from octopod.hspec.images.stages import is_made
 from octopod.hspec.service import Agent, Service
-from shared import arguments, handed_out
-from shared.files import write_privately
-from shared.output import SECRET_KEY, Failure, hide
+from shared import arguments, files, handed_out
+from shared.output import SECRET_KEY, Failure, hide, say
 
 LONGEST = 63  # characters of a namespace's name
+ACTION = 1800.0  # seconds that the server gives the script of an action, unless it is told otherwise
 
 
 class Deployment:
@@ -47,6 +48,10 @@ class Deployment:
     @cached_property
     def kubectl(self) -> Kubectl:
         return Kubectl(self.namespace)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """One script at a time changes it. The next one says that it waits, and no longer than the server waits for it."""
+        return files.locked(self.home, files.patience(self.name, ACTION, say))
 
     # What the source says
 
@@ -134,7 +139,7 @@ class Deployment:
         return found if isinstance(found, dict) else {}
 
     def remember(self, **facts: Any) -> None:
-        write_privately(self.home / "deployed.json", json.dumps(facts))
+        files.write_privately(self.home / "deployed.json", json.dumps(facts))
 
     @property
     def shown_version(self) -> str:
