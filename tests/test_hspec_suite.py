@@ -278,6 +278,15 @@ def test_namespace_of_another_is_left_alone(suite, cluster, owner, installation)
     assert cluster.names("pvc", NS) == ["data"] and cluster.names("deployment", NS) == []
 
 
+def test_namespace_that_another_makes_in_the_same_moment_is_left_alone(suite, cluster):
+    marks = {"labels": {"octopod/deployment": "staging-or.ange"}}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS} | marks})
+    cluster.fail("GET", f"*/namespaces/{NS}", 404, times=1)
+    said = suite.refused("create")
+    assert f"Making the namespace {NS}." in said and "is that of the deployment staging-or.ange" in said
+    assert cluster.names("deployment", NS) == []
+
+
 @pytest.mark.thorough
 def test_whoever_may_not_look_at_namespaces_deploys_into_one_that_is_there(suite, cluster):
     cluster.namespace(NS)

@@ -80,6 +80,7 @@ def make(deployment: Deployment) -> None:
         say(f"Making the namespace {name}.")
         owner, installation = own_marks(deployment)
         _create(kubectl, {"name": name, "labels": {OWNER: owner}, "annotations": {INSTALLATION: installation}})
+        refuse_foreign(deployment)  # somebody else may have been faster
 
 
 def _settled(kubectl: Kubectl) -> Object | None:
