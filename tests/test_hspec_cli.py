@@ -64,6 +64,9 @@ def test_every_command_has_its_function_and_its_help(command, capsys):
         ("scale service -s a -n dev -a shop --to 0", {"to": 0, "up": None, "down": None}),
         ("scale service -s a -n dev -a shop --down 2", {"to": None, "up": None, "down": 2}),
         ("get replica status -s a -n dev -a shop -o yaml", {"service": "a", "output": "yaml"}),
+        ("scale service -s a -n dev -a shop --to 0 -o json", {"output": "json"}),
+        ("undeploy service -s a -n dev -a shop -o yaml", {"output": "yaml"}),
+        ("undeploy app -n dev -a shop -o json", {"output": "json"}),
     ],
 )
 def test_options_are_understood(line, wanted):
@@ -137,6 +140,13 @@ def test_help_lists_every_command_exit_code_and_variable(line, capsys):
     classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.HspecError)]
     assert all(re.search(rf"(^|\s){one.code} ", out) for one in classes)
     assert max(map(len, out.splitlines())) <= 105
+
+
+def test_every_variable_that_is_read_is_in_the_help():
+    sources = [path.read_text() for path in (ROOT / "octopod/hspec").rglob("*.py")]
+    read = {name for text in sources for name in re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', text)}
+    told = set(re.findall(r"^  ([A-Z_]+)  ", hspec.ENVIRONMENT, re.MULTILINE))
+    assert {name for name in read if not name.startswith("XDG_")} - {"HSPEC_DEBUG"} <= told
 
 
 def test_help_of_some_words_lists_what_begins_with_them(capsys):

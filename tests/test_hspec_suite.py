@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from conftest import ROOT, eventually
 from helming import Site, basic
 from hspecing import BUILT, CLASS, DB, NS, SCRIPTS, WEB, Repository, Suite, environment, new_shop
 
-from library import deploying, settings, sources
+from library import addresses, checking, copies, deploying, settings, sources
 from library.deployment import Deployment
 from octopod.hspec.errors import AddressError, HspecError, WaitError
+from octopod.hspec.service import Image, LoadBalancer, PortMapping, Service
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
 from octopod.suite import REQUIRED
+from shared import files
 from shared.output import Failure
 
 ALICE = "https://alice:open-sesame@127.0.0.1:9/shop.git"
@@ -81,7 +84,7 @@ def test_deployment_lives_its_whole_life(suite, cluster):
     assert said.splitlines()[-1] == "Runs: db, web."
     assert suite.verdict()[0] == 0
     assert re.fullmatch(r"http://[0-9.]+:8080", suite.pairs("info")["web"])
-    assert cluster.get("namespace", NS)["metadata"]["labels"]["octopod/deployment"] == "orange"
+    assert cluster.get("namespace", NS)["metadata"]["labels"]["octopod/deployment"] == "staging.orange"
 
     suite.do("archive")
     assert cluster.names("pod", NS) == []
@@ -246,12 +249,42 @@ def test_wrong_spec_stops_all_before_anything_is_deployed(suite, cluster):
 
 
 @pytest.mark.thorough
-def test_namespace_of_somebody_else_is_used_and_left(suite, cluster):
+def test_namespace_without_a_mark_is_used_when_the_operator_says_so_and_left(suite, cluster):
     cluster.namespace(NS)
+    said = suite.refused("config_check")
+    assert said.startswith(f"The namespace {NS} is there already") and "USE_EXISTING_NAMESPACES=true" in said
+    assert said == suite.refused("cleanup")
+    suite.env["USE_EXISTING_NAMESPACES"] = "true"
     said = suite.do("create")
     assert f"The namespace {NS} is not Octopod's own: cleanup will leave it where it is." in said
     suite.do("cleanup")
     assert cluster.find("namespace", NS) and cluster.names("pvc", NS) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "installation"),
+    [("staging-or.ange", "Cactus store at cactus.example"), ("staging.orange", "Aloe store at aloe.example")],
+    ids=["a deployment", "an Octopod"],
+)
+def test_namespace_of_another_is_left_alone(suite, cluster, owner, installation):
+    """`staging` and `or-ange` make the same as `staging-or` and `ange`; another Octopod may have the same NAMESPACE."""
+    marks = {"labels": {"octopod/deployment": owner}, "annotations": {"octopod/installation": installation}}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS} | marks})
+    claim = {"name": "data", "namespace": NS, "labels": {"hyscale.io/app-name": "orange"}}
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    cluster.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claim, "spec": wanted})
+    for script in ("config_check", "create", "check", "info", "archive", "archive_check", "cleanup"):
+        assert f"is that of the deployment {owner} of {installation}, not of staging.orange" in suite.refused(script)
+    assert cluster.names("pvc", NS) == ["data"] and cluster.names("deployment", NS) == []
+
+
+def test_namespace_that_another_makes_in_the_same_moment_is_left_alone(suite, cluster):
+    marks = {"labels": {"octopod/deployment": "staging-or.ange"}}
+    cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS} | marks})
+    cluster.fail("GET", f"*/namespaces/{NS}", 404, times=1)
+    said = suite.refused("create")
+    assert f"Making the namespace {NS}." in said and "is that of the deployment staging-or.ange" in said
+    assert cluster.names("deployment", NS) == []
 
 
 @pytest.mark.thorough
@@ -262,6 +295,7 @@ def test_whoever_may_not_look_at_namespaces_deploys_into_one_that_is_there(suite
     assert suite.verdict()[0] == 0
     assert "the cluster does not allow it" in suite.refused("cleanup")
     cluster.heal()
+    suite.env["USE_EXISTING_NAMESPACES"] = "true"
     suite.do("cleanup")
 
 
@@ -281,6 +315,36 @@ def test_secrets_are_in_no_log_and_in_no_list_of_processes(suite, cluster, tmp_p
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "refused: ********, ********" in said
     assert not re.search("from-a-form|barley", said + (tmp_path / "seen").read_text())
+
+
+def test_second_script_for_a_deployment_says_that_it_waits_and_goes_on(here, capsys):
+    first, second = here(), here()
+    with first.locked():
+        thread = threading.Thread(target=enter, args=(second,))
+        thread.start()
+        eventually(
+            lambda: "Another script is at work on orange: waiting for it." in capsys.readouterr().out, "the word"
+        )
+        assert thread.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def enter(deployment):
+    with deployment.locked():
+        pass
+
+
+def test_script_that_has_waited_for_another_long_enough_gives_up(here):
+    told = []
+    with (
+        here().locked(),
+        pytest.raises(Failure) as failed,
+        files.locked(here().home, files.patience("orange", 0, told.append)),
+    ):
+        pass
+    assert str(failed.value) == "Another script has been at work on orange for 0 s."
+    assert told == ["Another script is at work on orange: waiting for it."]
 
 
 # check
@@ -328,6 +392,32 @@ def test_new_commit_is_a_mismatch_once_it_is_known(suite):
     assert suite.verdict(ref="main") == (3, f"Runs {old}, not {new} (main): update it.")
     suite.do("update", ref="main")
     assert suite.verdict(ref="main")[0] == 0
+
+
+@pytest.mark.thorough
+def test_update_that_failed_is_a_mismatch_until_one_succeeds(suite):
+    """What is asked for is not what runs, and no commit is named as running that is not."""
+    suite.do("create")
+    old = suite.shop.git("rev-parse", "--short=10", "HEAD")
+    new = suite.shop.write({"web.hspec": WEB.replace('tag: "1.0"', 'tag: "2.0"')})[:10]
+    suite.cluster.pods("*shop/web:2.0", then="image")
+    suite.refused("update")
+    said = f"The update to {new} has not come to its end, and {old} may still run: update it."
+    assert suite.verdict()[0] == 3 and suite.verdict()[1].startswith(said)
+    suite.cluster.pods("*shop/web:2.0", then="ready")
+    suite.do("update")
+    assert suite.verdict()[0] == 0 and new in suite.verdict()[1]
+
+
+def test_commit_that_was_only_wanted_is_not_said_to_run(here):
+    deployment = here()
+    deployment.remember(services=["db", "web"], commit="a" * 40, wanted="b" * 40)
+    assert checking.running(deployment) == "a" * 10
+    assert checking.another(deployment, {}) == [
+        "The update to bbbbbbbbbb has not come to its end, and aaaaaaaaaa may still run: update it"
+    ]
+    deployment.remember(services=["db", "web"], wanted="b" * 40)
+    assert checking.another(deployment, {}) == [], "nothing else can run before the first one has succeeded"
 
 
 @pytest.mark.thorough
@@ -392,6 +482,61 @@ def test_plain_directory_is_a_source(suite, tmp_path):
     assert "has no ref main" in suite.refused("config_check", source=str(tmp_path / "plain"), ref="main")
 
 
+@pytest.fixture
+def plain(tmp_path):
+    """A plain directory with all kinds of things."""
+    directory = tmp_path / "plain"
+    (directory / "conf").mkdir(parents=True)
+    (directory / "web.hspec").write_text("name: web\nimage: {name: shop/web}\nprops: {a: file(conf/a)}\n")
+    (directory / "conf/a").write_text("inside")
+    (directory / "run").touch()
+    (directory / "run").chmod(0o755)
+    (directory / "again").symlink_to("conf")
+    os.mkfifo(directory / "pipe")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/a").write_text("outside-text")
+    return directory
+
+
+def test_plain_directory_is_worked_with_as_it_was_when_it_was_looked_at(here, plain):
+    """Whoever may write there must not exchange a file for a link to what only the server may read."""
+    deployment = here(source=str(plain))
+    [service] = deployment.services
+    (plain / "conf/a").unlink()
+    (plain / "conf/a").symlink_to(plain.parent / "outside/a")
+    assert service.props["a"].file.read_text() == "inside"
+
+
+def test_copy_of_a_directory_has_its_files_and_links_and_nothing_else(plain, tmp_path):
+    copies.copy(plain, tmp_path / "copy")
+    found = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*")}
+    assert found == {"web.hspec", "conf", "conf/a", "run", "again"}
+    assert os.readlink(tmp_path / "copy/again") == "conf"
+    assert [oct((tmp_path / "copy" / name).stat().st_mode & 0o100) for name in ("run", "web.hspec")] == ["0o100", "0o0"]
+
+
+def test_directory_that_was_exchanged_for_another_is_not_copied(plain, tmp_path):
+    """Only its last part would be refused as a link by the system itself."""
+    (tmp_path / "link").symlink_to(plain)
+    with pytest.raises(Failure, match="has just been exchanged for another"):
+        copies.copy(tmp_path / "link/conf", tmp_path / "copy")
+
+
+@pytest.mark.parametrize("link", ["conf/a", "conf", "web.hspec"])
+def test_link_out_of_a_plain_directory_is_refused(here, plain, link):
+    path = plain / link
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(plain.parent / ("outside" if link == "conf" else "outside/a"))
+    with pytest.raises((Failure, HspecError)) as refused:
+        _ = here(source=str(plain)).services
+    assert "leads out of the " in str(refused.value) or "lies outside of the directory" in str(refused.value)
+
+
+def test_copy_goes_when_the_script_ends(offline, plain):
+    assert "props.a" in offline.do("application_config_keys", source=str(plain))
+    assert [path.name for path in (offline.data / "checkouts").iterdir()] == ["lock"]
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -446,6 +591,26 @@ def test_login_of_a_url_is_neither_shown_nor_among_arguments(offline, tmp_path):
     assert said.startswith("Cannot read https://127.0.0.1:9/shop.git: ")
     assert "open-sesame" not in said + (tmp_path / "seen").read_text()
     assert not [file for file in offline.data.rglob("*") if file.is_file() and b"open-sesame" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "by-configuration"),
+        ({"GIT_SSH": "by-the-old-variable"}, "by-configuration"),
+        ({"GIT_SSH_COMMAND": "by-variable"}, "by-variable"),
+        ({"GIT_SSH": "by-the-old-variable", "GIT_CONFIG_GLOBAL": "/dev/null"}, "by-the-old-variable"),
+    ],
+)
+def test_ssh_is_the_one_that_is_set_up_for_git(offline, tmp_path, given, wanted):
+    for name in ("by-configuration", "by-variable", "by-the-old-variable"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/seen\nexit 255\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / ".gitconfig").write_text(f"[core]\n    sshCommand = {tmp_path}/by-configuration\n")
+    given = {key: value if "CONFIG" in key else str(tmp_path / value) for key, value in given.items()}
+    done = offline.run("config_check", source="ssh://git@shop.test/shop.git", env=given)
+    assert done.returncode == 1
+    assert (tmp_path / "seen").read_text().startswith(f"{wanted} -oBatchMode=yes -oConnectTimeout=10 ")
 
 
 class Guarded(SimpleHTTPRequestHandler):
@@ -717,6 +882,21 @@ loadBalancer:
     assert suite.do("info") == wanted
     suite.do("create")
     assert suite.do("info") == wanted
+
+
+@pytest.mark.parametrize(
+    ("host", "paths", "urls"),
+    [
+        ("shop.example.com", ["/", "/api", "/"], ["http://shop.example.com", "http://shop.example.com/api"]),
+        ("shop.example.com", ["/api/(.*)", "/app[0-9]", "/shop"], ["http://shop.example.com/shop"]),
+        ("shop.example.com", ["/api/(.*)"], ["http://shop.example.com"]),
+        ("*.shop.example.com", ["/"], []),
+    ],
+)
+def test_links_are_what_a_person_could_open(host, paths, urls):
+    balancer = LoadBalancer("nginx", host, (PortMapping(8080, tuple(paths)),))
+    service = Service("web", Image("web"), Path("web.hspec"), load_balancer=balancer)
+    assert [url for _, url in addresses.of_balancer(service)] == urls
 
 
 @pytest.mark.thorough

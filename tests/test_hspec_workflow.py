@@ -1,8 +1,11 @@
 """Stages, services and results: what the commands do, from a file to a cluster."""
 
+import errno
 import fcntl
+import io
 import json
 import threading
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,9 @@ from kube.cluster import Cluster
 
 from octopod.hspec import __main__ as hspec
 from octopod.hspec import workflow
+from octopod.hspec.commands import changing
 from octopod.hspec.errors import BuildError, HspecError, PreflightError
-from octopod.hspec.home import Workspace
+from octopod.hspec.home import Workspace, locked
 from octopod.hspec.talk import Skipped, Talk
 from octopod.hspec.workflow import Job, SpecFile, Stage
 
@@ -127,7 +131,7 @@ def test_logs_of_what_does_not_run_are_kept(shop, home):
     assert deploy("web") == 135
     log = Workspace.of("shop", "web").log("deploy")
     assert "no database" in log.read_text()
-    assert log.stat().st_mode & 0o077 == 0 or log.parent.parent.stat().st_mode & 0o077 == 0
+    assert log.stat().st_mode & 0o077 == 0
 
 
 def test_verbose_prints_what_the_pods_wrote(shop, capsys):
@@ -144,6 +148,13 @@ def test_address_of_an_external_service_is_a_result(shop, capsys):
     assert deploy("web", more="-o json") == 0
     [address] = outcomes(capsys)["web"]["addresses"]
     assert address.endswith(":8080")
+
+
+def test_external_service_whose_agent_listens_has_an_address_as_well(shop, capsys):
+    write("web", external=True, ports=[], agents=[{"name": "proxy", "image": "envoy", "ports": [{"port": 9000}]}])
+    assert deploy("web", more="-o json") == 0
+    [address] = outcomes(capsys)["web"]["addresses"]
+    assert address.endswith(":9000")
 
 
 def test_two_specs_of_one_service_are_refused(shop, capsys):
@@ -188,6 +199,31 @@ def test_undeploying_removes_the_files_as_well(shop, capsys):
     assert not Workspace.of("shop", "web").directory.exists()
     assert hspec.main(["undeploy", "app", "-a", "shop", "-n", "dev"]) == 0
     assert "There is nothing to undeploy" in capsys.readouterr().out
+
+
+def test_undeploying_goes_on_with_the_next_service_when_one_fails(shop, capsys):
+    write("stock")
+    write("web")
+    deploy("stock", "web")
+    shop.fail("DELETE", "*shop-stock*", 403)
+    assert hspec.main(["undeploy", "service", "-s", "stock", "-s", "web", "-a", "shop", "-n", "dev"]) == 120
+    said = capsys.readouterr()
+    assert "removed Deployment shop-web" in said.out and "Not deleted: " in said.err
+    assert "nothing to undeploy" not in said.out
+
+
+def test_what_was_changed_is_printed_for_programs(shop, capsys):
+    write("web")
+    deploy("web")
+    capsys.readouterr()
+    about = "-a shop -n dev -o json"
+    hspec.main(f"scale service -s web --to 2 {about}".split())
+    assert json.loads(capsys.readouterr().out) == {"name": "web", "replicas": 2}
+    hspec.main(f"undeploy service -s web {about}".split())
+    [outcome] = json.loads(capsys.readouterr().out)
+    assert (outcome["name"], outcome["exitCode"]) == ("web", 0) and "Deployment shop-web" in outcome["removed"]
+    hspec.main(f"undeploy app {about}".split())
+    assert json.loads(capsys.readouterr().out) == [{"name": "shop", "exitCode": 0, "message": "", "removed": []}]
 
 
 def test_validate_prints_problems_for_programs(home, capsys):
@@ -261,36 +297,109 @@ def test_skipped_stage_is_no_failure(home):
     assert calls[-1] == "at end"
 
 
-def test_second_deployment_of_a_service_waits_for_the_first(home):
+def silent(_: str) -> None:
+    pass
+
+
+def go(job: Job, stage: Stage) -> None:
+    workflow.work([job], workflow.VALIDATE, [stage])
+
+
+def undeploy(*services: str) -> int:
+    options = Namespace(app="shop", namespace="dev", services=services, output="text")
+    return changing.undeploy_services(options) if services else changing.undeploy_app(options)
+
+
+def test_second_deployment_of_a_service_says_that_it_waits_for_the_first(home):
     write("web")
-    begun = threading.Event()
-    job = job_of("web")
-    with Workspace.of("shop", "web").locked():
-        thread = threading.Thread(
-            target=workflow.work, args=([job], workflow.VALIDATE, [Stage("Go", lambda _: begun.set())])
-        )
+    begun, heard = threading.Event(), io.StringIO()
+    job = job_of("web", Talk(heard))
+    with locked("shop", "web", silent):
+        thread = threading.Thread(target=go, args=(job, Stage("Go", lambda _: begun.set())))
         thread.start()
-        wait_until_blocked(Workspace.of("shop", "web"), thread)
+        wait_until_blocked("shop.web", thread)
         assert not begun.is_set()
+        assert "Another deployment of web is running: waiting for it." in heard.getvalue()
     thread.join(30)
     assert begun.is_set()
 
 
-def wait_until_blocked(workspace: Workspace, thread: threading.Thread) -> None:
+@pytest.mark.parametrize(("services", "lock"), [((), "shop"), (("web",), "shop.web")])
+def test_undeploying_waits_for_a_deployment_and_leaves_it_its_files(services, lock, shop):
+    file = Workspace.of("shop", "web").log("build")
+    with locked("shop", "web", silent):
+        Workspace.of("shop", "web").make()
+        file.touch()
+        thread = threading.Thread(target=undeploy, args=services)
+        thread.start()
+        wait_until_blocked(lock, thread)
+        assert thread.is_alive() and file.exists()
+    thread.join(30)
+    assert not file.exists()
+
+
+def test_deployments_of_two_services_of_an_app_do_not_wait_for_each_other(home):
+    write("web")
+    job = job_of("web")
+    with locked("shop", "stock", silent):
+        go(job, Stage("Go", lambda _: None))
+    assert not job.error
+
+
+def wait_until_blocked(lock: str, thread: threading.Thread) -> None:
     """The kernel lists who waits for a lock with an arrow."""
-    inode = (workspace.directory.parent / f".{workspace.directory.name}.lock").stat().st_ino
-    while thread.is_alive() and not any(
-        "->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines()
-    ):
+    while thread.is_alive() and not is_waited_for(Path("home/locks", lock)):
         thread.join(0.01)
 
 
-def test_lock_ends_with_its_process(home):
-    workspace = Workspace.of("shop", "web")
-    with workspace.locked():
+def is_waited_for(path: Path) -> bool:
+    inode = path.stat().st_ino if path.exists() else 0
+    return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_lock_ends_with_its_holder_and_its_file_is_never_removed(shop):
+    with locked("shop", "web", silent):
         pass
-    with open(workspace.directory.parent / ".web.lock") as lock:
+    undeploy()
+    with open("home/locks/shop.web") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_lock_that_cannot_be_made_is_told(home):
+    Path("home").write_text("no directory")
+    with pytest.raises(HspecError, match="home/locks/shop cannot be written: "), locked("shop", "web", silent):
+        pass
+
+
+def test_full_disk_ends_the_work_on_one_service_with_a_sentence(home):
+    def fill(_: Job) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/logs/build.log")
+
+    job = job_of("web")
+    workflow.go_through(job, [Stage("Fill", fill)])
+    assert job.error
+    assert str(job.error) == "/logs/build.log: No space left on device."
+
+
+def test_hook_that_fails_at_the_end_does_not_hide_why_the_stage_has_failed(home):
+    def fail(_: Job) -> None:
+        raise BuildError("It does not build.")
+
+    def fill(_: Job) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/logs/deploy.log")
+
+    job = job_of("web")
+    workflow.go_through(job, [Stage("Build", fail, at_end=(fill,))])
+    assert str(job.error) == "It does not build."
+    assert job.talk.warnings == ["/logs/deploy.log: No space left on device."]
+
+
+def test_reader_who_has_seen_enough_is_no_failure_of_a_service(home):
+    def close(_: Job) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        workflow.go_through(job_of("web"), [Stage("Talk", close)])
 
 
 def test_errors_name_all_their_problems():

@@ -21,12 +21,17 @@ EXIT_CODES = """
   202 the cluster cannot be asked  203 no logs
 With several services, that of the first one that failed."""
 ENVIRONMENT = """
-  HYSCALE_HOME         where generated files and logs are (default ~/.hyscale/hyscale)
-  IMAGE_BUILDER        docker, podman or buildah (default: the first of them that works)
-  INSECURE_REGISTRIES  registries without TLS, besides those of this machine
-  DOCKER_CONFIG        directory of the config.json with the logins (default ~/.docker)
-  HSPEC_PLUGINS        a file in the place of plugins.txt
-  KUBECONFIG           the cluster, as for kubectl"""
+  HYSCALE_HOME           where generated files and logs are (default ~/.hyscale/hyscale)
+  IMAGE_BUILDER          docker, podman or buildah (default: the first of them that works)
+  INSECURE_REGISTRIES    registries without TLS, besides those of this machine
+  DOCKER_CONFIG          directory of the config.json with the logins (default ~/.docker)
+  REGISTRY_AUTH_FILE     the file with the logins of podman and buildah
+  HSPEC_PLUGINS          a file in the place of plugins.txt
+  KUBECONFIG             the cluster, as for kubectl
+  KUBECTL_BIN            the program kubectl (default: that of the PATH)
+  HYS_POD_RESTART_COUNT  restarts of a pod after which its service has failed (default 3)
+  HYS_LB_READY_TIMEOUT   seconds until a service has to have its address from outside (default 90)
+  HSPEC_POLL_SECONDS     seconds between two looks at the cluster (default 2)"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from .errors import HspecError
 
 
 def home() -> Path:
@@ -50,10 +52,33 @@ class Workspace(NamedTuple):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.make()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One deployment of a service at a time: whoever comes second waits. The kernel lets go when a process dies."""
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.directory.parent / f".{self.directory.name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+
+@contextmanager
+def locked(app: str, service: str | None, say: Callable[[str], object]) -> Iterator[None]:
+    """One at a time works on a service, or, without one, on a whole app: whoever comes second is told so, and waits.
+
+    The files are beside what an undeployment removes, and never go: a lock that is held could else be taken again. The
+    kernel lets go when a process dies. Raises HspecError when a file cannot be made.
+    """
+    with ExitStack() as held:
+        if service:
+            held.enter_context(_lock(app, fcntl.LOCK_SH, app, say))
+        held.enter_context(_lock(f"{app}.{service}" if service else app, fcntl.LOCK_EX, service or app, say))
+        yield
+
+
+@contextmanager
+def _lock(name: str, mode: int, what: str, say: Callable[[str], object]) -> Iterator[None]:
+    path = home() / "locks" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise HspecError(f"{path} cannot be written: {error.strerror}.") from None
+    with file:
+        try:
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Another deployment of {what} is running: waiting for it.")
+            fcntl.flock(file, mode)
+        yield

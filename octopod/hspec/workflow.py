@@ -4,7 +4,6 @@ A stage may have hooks: those `before` it can refuse, those `after` it run when 
 became of it. A stage that fails ends the work on its service; the next service is still worked on.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from . import cluster, images, manifests, spec
 from .cluster import Kubectl
 from .errors import HspecError, InvalidSpec, UsageError
-from .home import Workspace
+from .home import Workspace, locked
 from .manifests import Manifest
 from .names import resource_name
 from .service import Context, Credentials, Service
@@ -91,12 +90,13 @@ def validate(job: Job) -> None:
     job.service = spec.load(job.file.path, profile=job.file.profile, overrides=job.file.overrides, root=job.file.root)
     for warning in job.service.warnings:
         job.talk.warn(str(warning))
-    check_name(job)
+    check_name(job.app, job.service)
 
 
-def check_name(job: Job) -> None:
-    name = resource_name(job.app, job.service.name)
-    longest = LONGEST_STATEFUL_NAME if job.service.is_stateful else LONGEST_NAME
+def check_name(app: str, service: Service) -> None:
+    """Whether it leaves room for what Kubernetes appends. Raises InvalidSpec."""
+    name = resource_name(app, service.name)
+    longest = LONGEST_STATEFUL_NAME if service.is_stateful else LONGEST_NAME
     if len(name) > longest:
         raise InvalidSpec(
             f"The name {name} has {len(name)} characters, and no more than {longest} can be used: "
@@ -149,12 +149,13 @@ def save_logs(job: Job) -> None:
 
 def find_address(job: Job) -> None:
     service = job.service
-    if not service.ports:
+    ports = [*service.ports, *(port for agent in service.agents for port in agent.ports)]
+    if not ports:
         raise Skipped("it has no ports")
     if service.load_balancer:
         raise Skipped(service.load_balancer.host)
     if not service.external:
-        raise Skipped(f"inside the cluster {service.name}:{service.ports[0].number}")
+        raise Skipped(f"inside the cluster {service.name}:{ports[0].number}")
     job.addresses = cluster.address(job.kubectl, job.app, service.name)
 
 
@@ -191,7 +192,25 @@ def run(stage: Stage, job: Job) -> None:
                 hook(job)
         finally:
             for hook in stage.at_end:
-                hook(job)
+                finish(hook, job)
+
+
+def finish(hook: Work, job: Job) -> None:
+    """A hook at the end: what fails there hides nothing of why the stage has failed, and is no failure of its own."""
+    try:
+        hook(job)
+    except BrokenPipeError:
+        raise
+    except (HspecError, OSError) as error:
+        job.talk.warn(str(foreseen(error)))
+
+
+def foreseen(error: HspecError | OSError) -> HspecError:
+    """Also a disk that is full, or a directory that may not be written, ends the work on one service only."""
+    if isinstance(error, HspecError):
+        return error
+    where = f"{error.filename}: " if error.filename else ""
+    return HspecError(f"{where}{error.strerror or error}.")
 
 
 def go_through(job: Job, stages: Iterable[Stage]) -> None:
@@ -200,10 +219,12 @@ def go_through(job: Job, stages: Iterable[Stage]) -> None:
     try:
         for stage in stages:
             run(stage, job)
-    except HspecError as error:
-        job.error = error
-        job.talk.fail(str(error))
-        for warning in error.warnings:
+    except BrokenPipeError:
+        raise
+    except (HspecError, OSError) as error:
+        job.error = foreseen(error)
+        job.talk.fail(str(job.error))
+        for warning in job.error.warnings:
             job.talk.warn(str(warning))
     job.seconds += time.monotonic() - started
 
@@ -222,7 +243,7 @@ def work(jobs: Sequence[Job], first: Stage, stages: Sequence[Stage]) -> None:
     refuse_twins(jobs)
     for job in jobs if stages else ():
         job.talk.title(job.name)
-        with job.workspace.locked():
+        with locked(job.app, job.name, job.talk.say):
             go_through(job, stages)
 
 
@@ -241,9 +262,3 @@ def deploy(
     jobs = [Job(spec, app, namespace, talk, timeout) for spec in specs]
     work(jobs, VALIDATE_AND_LOOK_AROUND, DEPLOY)
     return jobs
-
-
-def check_app(app: str) -> None:
-    """Raises UsageError: it becomes a part of names, labels and paths."""
-    if not re.fullmatch(r"[a-z0-9-]{2,30}", app):
-        raise UsageError(f'"{app}" cannot be the name of an app: 2 to 30 of a-z, 0-9 and -.')

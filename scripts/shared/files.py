@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared import processes
+from shared.output import Failure
+
 
 def modified(path: Path) -> int:
     """When a file was written, in ns; 0 when there is none."""
@@ -52,3 +55,20 @@ def taken(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def patience(what: str, seconds: float, tell: Callable[[str], object] = lambda _: None) -> Callable[[], object]:
+    """For `locked`: tells once that others are at work on it, and raises Failure when they have been for so long, or the
+    limit of the script is reached."""
+    end, told = time.monotonic() + seconds, False
+
+    def wait() -> None:
+        nonlocal told
+        if not told:
+            tell(f"Another script is at work on {what}: waiting for it.")
+        told = True
+        if time.monotonic() >= end:
+            raise Failure(f"Another script has been at work on {what} for {seconds:.0f} s.")
+        processes.limit.within(seconds)
+
+    return wait

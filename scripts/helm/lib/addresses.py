@@ -5,6 +5,7 @@ from typing import Any
 
 from lib.deployment import Deployment
 from lib.kube import Object
+from shared.links import is_wildcard, plain_paths
 
 PLAIN_PATHS = ("Prefix", "Exact", "ImplementationSpecific", None)
 SCHEMES = {443: "https", 8443: "https", 80: "http"}
@@ -19,17 +20,15 @@ def of_ingress(ingress: Object, live: Object | None) -> Iterator[Link]:
     for rule in spec.get("rules") or [{}]:
         hosts = [rule["host"]] if rule.get("host") else load_balancers(live)
         for host in hosts:
-            if host.startswith("*"):
+            if is_wildcard(host):
                 continue
             for path in paths(rule):
                 yield ingress["metadata"]["name"], f"{'https' if is_secure(spec, host) else 'http'}://{host}{path}"
 
 
 def paths(rule: dict[str, Any]) -> list[str]:
-    """The paths that a person could type; patterns are none."""
-    given = [one.get("path") or "/" for one in (rule.get("http") or {}).get("paths") or []]
-    plain = ["" if path == "/" else path for path in given if not set(path) & set("*()[]^$|\\")]
-    return list(dict.fromkeys(plain)) or [""]
+    """The paths that a person could type."""
+    return plain_paths(one.get("path") or "/" for one in (rule.get("http") or {}).get("paths") or [])
 
 
 def is_secure(spec: dict[str, Any], host: str) -> bool:

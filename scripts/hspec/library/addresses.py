@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from library import namespaces
 from library.deployment import Deployment
 from octopod.hspec import cluster
 from octopod.hspec.errors import HspecError
 from octopod.hspec.service import LoadBalancer, Service
+from shared.links import is_wildcard, plain_paths
 from shared.output import Failure, complain
 
 Link = tuple[str, str]
@@ -13,7 +15,8 @@ SECURE = ("443", "8443")
 
 
 def links(deployment: Deployment) -> list[Link]:
-    """Names that specs give, before they are there, and addresses that the cluster has given. Raises HspecError."""
+    """Names that specs give, before they are there, and addresses that the cluster has given. Raises HspecError, Failure."""
+    namespaces.refuse_foreign(deployment)
     services = asked_for(deployment)
     named = [link for service in services for link in of_balancer(service)]
     hidden = {service.name for service in services if service.load_balancer}
@@ -40,10 +43,9 @@ def asked_for(deployment: Deployment) -> list[Service]:
 def of_balancer(service: Service) -> Iterator[Link]:
     """An address for each path that a person could type."""
     balancer = service.load_balancer
-    if balancer:
-        paths = [path for mapping in balancer.mapping for path in mapping.context_paths]
-        for path in dict.fromkeys(paths):
-            yield service.name, f"{scheme(balancer)}://{balancer.host}{'' if path == '/' else path}"
+    if balancer and not is_wildcard(balancer.host):
+        for path in plain_paths(path for mapping in balancer.mapping for path in mapping.context_paths):
+            yield service.name, f"{scheme(balancer)}://{balancer.host}{path}"
 
 
 def scheme(balancer: LoadBalancer) -> str:

@@ -2,11 +2,11 @@
 
 import time
 
+from library import namespaces
 from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
 from octopod.hspec.cluster.looking import pause
-from shared.files import locked
 from shared.output import Failure, say
 
 PATIENCE = 600  # seconds until all has to run again, unless DEPLOY_TIMEOUT says otherwise
@@ -14,7 +14,8 @@ PATIENCE = 600  # seconds until all has to run again, unless DEPLOY_TIMEOUT says
 
 def archive(deployment: Deployment) -> None:
     """Free what it uses; what it stores stays. Raises HspecError."""
-    with locked(deployment.home):
+    with deployment.locked():
+        namespaces.refuse_foreign(deployment)
         cluster.archive(deployment.kubectl, deployment.name, new_talk())
         say(f"{deployment.name} is told to rest.")
 
@@ -27,7 +28,8 @@ def is_there(deployment: Deployment) -> bool:
 
 def restore(deployment: Deployment) -> None:
     """Undo `archive`, and wait until all runs. Raises Failure, HspecError."""
-    with locked(deployment.home):
+    with deployment.locked():
+        namespaces.refuse_foreign(deployment)
         cluster.restore(deployment.kubectl, deployment.name, new_talk())
         wait(deployment)
         say(f"{deployment.name} runs again.")

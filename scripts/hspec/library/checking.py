@@ -4,13 +4,13 @@ import json
 from functools import partial
 from typing import Any
 
+from library import namespaces
 from library.deployment import Deployment, short
-from library.running import new_talk
 from octopod.hspec import cluster, names
 from octopod.hspec import images as engine_images
 from octopod.hspec.cluster import ServiceStatus
 from octopod.hspec.errors import HspecError
-from octopod.hspec.workflow import Job, SpecFile, check_name
+from octopod.hspec.workflow import check_name
 from shared.output import Failure, say
 
 HEALTHY, UNHEALTHY, PARTIAL, ANOTHER = 0, 1, 2, 3
@@ -20,7 +20,8 @@ Object = dict[str, Any]
 
 
 def check(deployment: Deployment) -> int:
-    """Say how the deployment is; the exit code of `check`. Raises HspecError when that cannot be told."""
+    """Say how the deployment is; the exit code of `check`. Raises HspecError, Failure when that cannot be told."""
+    namespaces.refuse_foreign(deployment)
     statuses = cluster.statuses(deployment.kubectl, deployment.name)
     if not statuses:
         return report(UNHEALTHY, [f"Nothing of {deployment.name} is in the namespace {deployment.namespace}."])
@@ -80,7 +81,18 @@ def image(workload: Object, service: str) -> str:
 
 def another(deployment: Deployment, found: dict[str, Object]) -> list[str]:
     """In which way what runs is not what was asked for. What cannot be told here is not wrong."""
-    return [*_other_commit(deployment), *_other_images(deployment, found), *_other_tags(deployment, found)]
+    others = _other_commit(deployment) + _other_images(deployment, found)
+    return (_unfinished(deployment) or others) + _other_tags(deployment, found)
+
+
+def _unfinished(deployment: Deployment) -> list[str]:
+    """An update that failed, or was killed: what runs is still of the one before, or some of each."""
+    record = deployment.record
+    if "wanted" not in record or "commit" not in record:
+        return []
+    update = f"The update to {short(record['wanted'])}" if record["wanted"] else "The last update"
+    before = short(record["commit"]) or "what was deployed before"
+    return [f"{update} has not come to its end, and {before} may still run: update it"]
 
 
 def _other_commit(deployment: Deployment) -> list[str]:
@@ -135,7 +147,8 @@ def has_made_image(workload: Object) -> bool:
 
 
 def archive_check(deployment: Deployment) -> int:
-    """Whether no pod is left. Raises HspecError when that cannot be told."""
+    """Whether no pod is left. Raises HspecError, Failure when that cannot be told."""
+    namespaces.refuse_foreign(deployment)
     pods = deployment.kubectl.get("pods", "--selector", names.selector_of(deployment.name))
     left = sorted(pod["metadata"]["name"] for pod in pods if (pod.get("status") or {}).get("phase") not in OVER)
     if not left:
@@ -148,14 +161,13 @@ def archive_check(deployment: Deployment) -> int:
 def problems(deployment: Deployment) -> list[str]:
     """What keeps the configuration from working, as far as it can be told. Raises Failure, HspecError."""
     found: list[str] = []
-    for spec, service in zip(deployment.specs, deployment.services, strict=True):
-        job = Job(SpecFile(spec.path), deployment.name, deployment.namespace, new_talk())
-        job.service = service
-        found += attempt(partial(check_name, job)) + attempt(partial(engine_images.preflight, service))
+    for service in deployment.services:
+        found += attempt(partial(check_name, deployment.name, service))
+        found += attempt(partial(engine_images.preflight, service))
     for service in deployment.services:
         if complaints := attempt(partial(cluster.preflight, deployment.kubectl, service)):
             return unique(found + complaints)  # a cluster that does not answer is asked once
-    return unique(found)
+    return unique(found + attempt(partial(namespaces.refuse_foreign, deployment)))
 
 
 def unique(lines: list[str]) -> list[str]:
@@ -166,6 +178,6 @@ def attempt(step: "partial[None]") -> list[str]:
     """What a step complains about."""
     try:
         step()
-    except HspecError as error:
+    except (HspecError, Failure) as error:
         return [str(error)]
     return []

@@ -7,14 +7,14 @@ from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
 from octopod.hspec.home import app_directory
-from shared.files import locked
 from shared.output import say
 
 
 def clean(deployment: Deployment) -> None:
     """Leave nothing: services, volumes, the namespace, and what is on this machine. Raises HspecError, Failure."""
-    with locked(deployment.home):
-        if namespaces.find(deployment.kubectl):
+    with deployment.locked():
+        if found := namespaces.find(deployment.kubectl):
+            namespaces.check(found, deployment)
             cluster.remove(deployment.kubectl, deployment.name, new_talk())
             namespaces.remove(deployment)
         shutil.rmtree(app_directory(deployment.name), ignore_errors=True)

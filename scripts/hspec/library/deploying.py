@@ -10,7 +10,6 @@ from octopod.hspec import cluster, workflow
 from octopod.hspec.errors import AddressError
 from octopod.hspec.talk import Talk
 from octopod.hspec.workflow import Job, SpecFile
-from shared.files import locked
 from shared.output import Failure, say
 
 
@@ -18,16 +17,15 @@ def deploy(deployment: Deployment) -> None:
     """Deploy, wait until all of it runs, and remove services that are not asked for any more. Raises Failure."""
     if unused := deployment.request.unused_keys(KNOWN_KEYS):
         say(f"Not used by this suite: {', '.join(unused)}.")
-    with locked(deployment.home):
+    with deployment.locked():
         names = [service.name for service in deployment.services]
         say(f"Deploying {', '.join(names)} from {deployment.shown_version}.")
         namespaces.make(deployment)
-        facts = {"commit": deployment.commit, "services": names}
-        deployment.remember(**facts)
+        deployment.remember(**deployment.record | {"services": names, "wanted": deployment.commit})
         talk = new_talk()
         report(run(deployment, talk))
         remove_others(deployment, names, talk)
-        deployment.remember(**facts, images=checking.images(deployment))
+        deployment.remember(services=names, commit=deployment.commit, images=checking.images(deployment))
 
 
 def run(deployment: Deployment, talk: Talk) -> list[Job]:

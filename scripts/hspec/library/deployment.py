@@ -4,11 +4,12 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from library import configuration, settings, sources, specs
+from library import configuration, copies, settings, sources, specs
 from library.configuration import Form
 from library.mirrors import Mirror
 from library.running import shorten
@@ -16,11 +17,11 @@ from library.specs import Found
 from octopod.hspec.cluster import Kubectl
 from octopod.hspec.images.stages import is_made
 from octopod.hspec.service import Agent, Service
-from shared import arguments, handed_out
-from shared.files import write_privately
-from shared.output import SECRET_KEY, Failure, hide
+from shared import arguments, files, handed_out
+from shared.output import SECRET_KEY, Failure, hide, say
 
 LONGEST = 63  # characters of a namespace's name
+ACTION = 1800.0  # seconds that the server gives the script of an action, unless it is told otherwise
 
 
 class Deployment:
@@ -48,6 +49,10 @@ class Deployment:
     def kubectl(self) -> Kubectl:
         return Kubectl(self.namespace)
 
+    def locked(self) -> AbstractContextManager[None]:
+        """One script at a time changes it. The next one says that it waits, and no longer than the server waits for it."""
+        return files.locked(self.home, files.patience(self.name, ACTION, say))
+
     # What the source says
 
     @cached_property
@@ -71,8 +76,11 @@ class Deployment:
     @cached_property
     def root(self) -> Path:
         """The directory of the source. Nobody may write there. Raises Failure."""
-        root = self.mirror.check_out(self.commit) if self.commit else self.source.directory
-        assert root
+        if self.commit:
+            root = self.mirror.check_out(self.commit)
+        else:
+            assert self.source.directory
+            root = copies.temporary(self.source.directory, self.settings.data / "checkouts")
         shorten(root)
         return root
 
@@ -131,7 +139,7 @@ class Deployment:
         return found if isinstance(found, dict) else {}
 
     def remember(self, **facts: Any) -> None:
-        write_privately(self.home / "deployed.json", json.dumps(facts))
+        files.write_privately(self.home / "deployed.json", json.dumps(facts))
 
     @property
     def shown_version(self) -> str:

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,9 +27,16 @@ QUICK = 20.0  # seconds for what needs no network
 def environment(source: Source | None = None, **more: str) -> dict[str, str]:
     """Ours, without what would lead git to another repository, and with the login for the source's host only."""
     own = {name: value for name, value in processes.environment().items() if not ELSEWHERE.fullmatch(name)}
-    ssh = f"{own.get('GIT_SSH_COMMAND') or 'ssh'} -oBatchMode=yes -oConnectTimeout=10"
+    ssh = f"{own.get('GIT_SSH_COMMAND') or _configured_ssh()} -oBatchMode=yes -oConnectTimeout=10"
     allowed = "file" if source and source.is_local else "https:http:ssh:git"
     return own | QUIET | {"GIT_SSH_COMMAND": ssh, "GIT_ALLOW_PROTOCOL": allowed} | _login(source, own) | more
+
+
+@cache
+def _configured_ssh() -> str:
+    """What git would run by its own configuration, which the variable would take the place of."""
+    done = processes.run(["git", "config", "--get", "core.sshCommand"], QUICK)
+    return done.out.strip() or shlex.quote(os.environ.get("GIT_SSH") or "ssh")
 
 
 def _login(source: Source | None, own: Mapping[str, str]) -> dict[str, str]:

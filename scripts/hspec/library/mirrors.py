@@ -11,17 +11,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from library import git
 from library.sources import CONTROL, Source
-from shared import processes
-from shared.files import age, locked
+from shared.files import age, locked, patience
 from shared.output import Failure
 
 HEAD = "refs/octopod/HEAD"
 FETCH = 600.0  # seconds
+SOURCES = "the sources"
 UNUSED = 86400.0  # seconds
 ALL = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
@@ -38,7 +37,7 @@ class Mirror:
 
     def fetch(self, ref: str = "") -> None:
         """Bring it up to date, within the limit of the script. Raises Failure."""
-        with locked(self.home, patience(FETCH)):
+        with locked(self.home, patience(SOURCES, FETCH)):
             self._remove_stale_locks()
             self._git("init", "--quiet", "--bare", "--template=")
             if ref not in ("", "HEAD"):
@@ -96,7 +95,7 @@ class Mirror:
     def check_out(self, commit: str) -> Path:
         """A directory with what the commit consists of. Nobody may write there. Raises Failure."""
         target = self.checkouts / f"{self.key[:8]}-{commit}"
-        with locked(self.checkouts, patience(FETCH)):
+        with locked(self.checkouts, patience(SOURCES, FETCH)):
             if not target.is_dir():
                 self._write(commit, target)
             os.utime(target)
@@ -120,15 +119,3 @@ def sweep(checkouts: Path) -> None:
         if path.is_dir() and age(path) > UNUSED:
             gone = path.rename(path.with_name(f"unfinished-{path.name}-{time.monotonic_ns()}"))
             shutil.rmtree(gone, ignore_errors=True)
-
-
-def patience(seconds: float) -> Callable[[], object]:
-    """For `locked`: raises Failure when others have been at work for so long, or the limit of the script is reached."""
-    end = time.monotonic() + seconds
-
-    def wait() -> None:
-        processes.limit.within(seconds)
-        if time.monotonic() > end:
-            raise Failure(f"Another script has been at work on the sources for {seconds:.0f} s.")
-
-    return wait

@@ -1,15 +1,20 @@
-"""The namespace of a deployment: made when it is needed, and removed only if it was made here."""
+"""The namespace of a deployment: made when it is needed, and removed only if it was made here.
 
+NAMESPACE-NAME does not tell `a` and `b-c` from `a-b` and `c`, nor one Octopod from another at the same cluster. So a
+namespace has marks that say whose it is, and in one that is somebody else's nothing is looked at, changed or removed.
+"""
+
+import shlex
 import time
 from typing import Any
 
 from library.deployment import Deployment
-from octopod.hspec.cluster.kubectl import Kubectl, Refusal
+from octopod.hspec.cluster.kubectl import Forbidden, Kubectl, Refusal
 from octopod.hspec.cluster.looking import pause
-from octopod.hspec.errors import ClusterError
 from shared.output import Failure, say
 
-OWNER = "octopod/deployment"
+OWNER = "octopod/deployment"  # a label: NAMESPACE.NAME
+INSTALLATION = "octopod/installation"  # an annotation, for labels cannot hold every name
 PATIENCE = 120  # seconds until a namespace that is on its way out has to be gone
 
 Object = dict[str, Any]
@@ -20,20 +25,62 @@ def find(kubectl: Kubectl) -> Object | None:
     return next(iter(kubectl.get("namespaces", str(kubectl.namespace))), None)
 
 
+def refuse_foreign(deployment: Deployment) -> None:
+    """Raise Failure when the namespace is somebody else's. Whoever may not look at it has been put into it."""
+    try:
+        check(find(deployment.kubectl), deployment)
+    except Forbidden:
+        return
+
+
+def check(found: Object | None, deployment: Deployment) -> None:
+    """The same of a namespace that has been found, or not."""
+    if not found or is_ours(found, deployment):
+        return
+    name, (owner, installation), (own, here) = deployment.namespace, marks(found), own_marks(deployment)
+    if owner:
+        raise Failure(
+            f"The namespace {name} is that of the deployment {owner} of {installation}, not of {own} of {here}. If only "
+            "the project or its domain has another name now: "
+            f"kubectl annotate --overwrite namespace {name} {shlex.quote(f'{INSTALLATION}={here}')}"
+        )
+    if not deployment.settings.uses_existing_namespaces:
+        raise Failure(
+            f"The namespace {name} is there already, and was not made by Octopod. "
+            "With USE_EXISTING_NAMESPACES=true it would be used."
+        )
+
+
+def own_marks(deployment: Deployment) -> tuple[str, str]:
+    """What says that a namespace is this deployment's: the deployment, and the installation."""
+    request = deployment.request
+    return f"{request.namespace}.{request.name}", f"{request.project} at {request.base_domain}"
+
+
+def marks(namespace: Object) -> tuple[str, str]:
+    metadata = namespace["metadata"]
+    return (metadata.get("labels") or {}).get(OWNER, ""), (metadata.get("annotations") or {}).get(INSTALLATION, "")
+
+
+def is_ours(namespace: Object, deployment: Deployment) -> bool:
+    return marks(namespace) == own_marks(deployment)
+
+
 def make(deployment: Deployment) -> None:
-    """See to it that it is there. Whoever may not look finds out by the next step."""
+    """See to it that it is there, and ours to work in. Raises Failure, HspecError."""
     kubectl, name = deployment.kubectl, deployment.namespace
     try:
         found = _settled(kubectl)
-    except ClusterError as error:
-        if "does not allow it" in str(error):
-            return
-        raise
+    except Forbidden:
+        return
+    check(found, deployment)
     if found and not is_ours(found, deployment):
         say(f"The namespace {name} is not Octopod's own: cleanup will leave it where it is.")
     if not found:
         say(f"Making the namespace {name}.")
-        _create(kubectl, {"name": name, "labels": {OWNER: deployment.name}})
+        owner, installation = own_marks(deployment)
+        _create(kubectl, {"name": name, "labels": {OWNER: owner}, "annotations": {INSTALLATION: installation}})
+        refuse_foreign(deployment)  # somebody else may have been faster
 
 
 def _settled(kubectl: Kubectl) -> Object | None:
@@ -52,10 +99,6 @@ def _create(kubectl: Kubectl, metadata: Object) -> None:
     except Refusal as refusal:
         if refusal.reason != "AlreadyExists":
             raise
-
-
-def is_ours(namespace: Object, deployment: Deployment) -> bool:
-    return (namespace["metadata"].get("labels") or {}).get(OWNER) == deployment.name
 
 
 def remove(deployment: Deployment) -> None:

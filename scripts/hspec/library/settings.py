@@ -19,6 +19,7 @@ class Settings(NamedTuple):
     sources_dir: Path | None  # sources of this machine are taken from there only
     kubectl: str
     timeout: int | None
+    uses_existing_namespaces: bool  # also those that were not made here
 
     @property
     def deployment(self) -> dict[str, str]:
@@ -36,4 +37,5 @@ def load(environ: MutableMapping[str, str] = os.environ) -> Settings:
         sources_dir=environment.path(environ, "SOURCES_DIR"),
         kubectl=environ.get("KUBECTL_BIN") or "kubectl",
         timeout=environment.seconds(environ, "DEPLOY_TIMEOUT", 600) if environ.get("DEPLOY_TIMEOUT") else None,
+        uses_existing_namespaces=environment.flag(environ, "USE_EXISTING_NAMESPACES", False),
     )
