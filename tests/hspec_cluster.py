@@ -103,8 +103,9 @@ def deployment(
     return manifest("Deployment", name, of, "apps/v1", spec=count | _pods(of, image, env or {"MODE": "plain"}, **spec))
 
 
-def stateful_set(image: str = "web:1", replicas: int = 1, **sizes: str) -> Manifest:
+def stateful_set(image: str = "web:1", replicas: int | None = 1, **sizes: str) -> Manifest:
     of = labels()
+    count = {} if replicas is None else {"replicas": replicas}
     claims = [
         {
             "metadata": {"name": volume, "labels": of},
@@ -112,7 +113,7 @@ def stateful_set(image: str = "web:1", replicas: int = 1, **sizes: str) -> Manif
         }
         for volume, size in (sizes or {"data": "1Gi"}).items()
     ]
-    spec = {"replicas": replicas, "serviceName": "web", "volumeClaimTemplates": claims, **_pods(of, image, {})}
+    spec = {**count, "serviceName": "web", "volumeClaimTemplates": claims, **_pods(of, image, {})}
     return manifest("StatefulSet", "shop-web", of, "apps/v1", spec=spec)
 
 

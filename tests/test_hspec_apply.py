@@ -112,7 +112,7 @@ def test_a_changed_prop_is_one_patch_of_what_has_changed(deploy: Deployer, clust
 def test_a_renamed_prop_has_the_value_of_the_spec(deploy: Deployer, cluster: Cluster) -> None:
     deploy.has(config_map(OLD="plain"))
     cluster.patch("ConfigMap", "shop-web", {"data": {"OLD": "edited"}}, "store")
-    assert deploy(config_map(NEW="plain")) == ["PATCH configmaps/shop-web 200"]
+    assert deploy(config_map(NEW="plain")) == ["PUT configmaps/shop-web 200"]
     assert deploy.live("ConfigMap")["data"] == {"NEW": "plain"}
 
 
@@ -211,6 +211,73 @@ def test_a_replacement_keeps_the_number_of_replicas_that_it_does_not_say(deploy:
     cluster.put(merge(deploy.live("Deployment"), EDITS["an annotation that was lost"]))
     assert deploy(deployment(replicas=None)) == ["PUT deployments/shop-web 200"]
     assert deploy.live("Deployment")["spec"]["replicas"] == 3
+
+
+BY_HAND: dict[str, tuple[Manifest, dict[str, Any]]] = {
+    "the image": (deployment(), {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "evil:1"}]}}}}),
+    "a port": (network(), {"spec": {"ports": [{"name": "80-tcp", "port": 80, "protocol": "TCP", "targetPort": 9999}]}}),
+    "a prop": (config_map(MODE="plain"), {"data": {"MODE": "edited"}}),
+    "a prop that was taken away": (config_map(MODE="plain"), {"data": {"MODE": None}}),
+    "a label": (config_map(MODE="plain"), {"metadata": {"labels": {names.SERVICE: "web", names.ENVIRONMENT: "other"}}}),
+    "whom a policy lets in": (
+        manifest("NetworkPolicy", "shop-web", labels(), "networking.k8s.io/v1", spec={
+            "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}],
+        }),
+        {"spec": {"ingress": [{"ports": [{"port": 80}]}]}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_what_somebody_has_changed_by_hand_is_as_the_spec_says_again(
+    what: str, deploy: Deployer, cluster: Cluster
+) -> None:
+    wanted, change = BY_HAND[what]
+    deploy(wanted)
+    before = deploy.live(wanted.kind, wanted.name)
+    cluster.put(merge(before, change))
+    assert [line.split()[0] for line in deploy(wanted)] == ["PUT"]
+    assert "not as the last deployment left it" in deploy.told
+    after = deploy.live(wanted.kind, wanted.name)
+    part = "data" if wanted.kind == "ConfigMap" else "spec"
+    assert (after[part], after["metadata"]["labels"]) == (before[part], before["metadata"]["labels"])
+    assert deploy(wanted) == []
+
+
+def test_what_others_add_and_how_a_server_writes_quantities_is_no_change(deploy: Deployer, cluster: Cluster) -> None:
+    limits = {"resources": {"limits": {"cpu": "0.5", "memory": "1024Mi"}}, "tty": False}
+    wanted = deployment()
+    wanted.data["spec"]["template"]["spec"]["containers"][0] |= limits
+    deploy(wanted)
+    written = {
+        "name": "web",
+        "image": "web:1",
+        "env": [{"name": "MODE", "value": "plain"}],
+        "terminationMessagePath": "/x",
+    }
+    written |= {"resources": {"limits": {"cpu": "500m", "memory": "1Gi", "example.com/gpu": "1"}}}
+    change = {"metadata": {"labels": {"theirs": "1"}}, "spec": {"template": {"spec": {"containers": [written]}}}}
+    cluster.put(merge(deploy.live("Deployment"), change))
+    assert deploy(wanted) == []
+
+
+KEEPING: dict[str, tuple[Manifest, Manifest]] = {
+    "patched": (deployment(replicas=None), deployment("web:2", replicas=None)),
+    "when the spec has it no longer": (deployment(replicas=2), deployment(replicas=None)),
+    "deleted and created again": (
+        deployment(replicas=None), deployment(replicas=None, of=labels(environment="stage")),
+    ),
+    "of another kind": (deployment(replicas=None), stateful_set(replicas=None)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", KEEPING)
+def test_the_number_of_replicas_stays_where_the_spec_has_none(how: str, deploy: Deployer, cluster: Cluster) -> None:
+    first, second = KEEPING[how]
+    deploy(first)
+    cluster.patch("Deployment", "shop-web", {"spec": {"replicas": 4}}, "store")
+    deploy(second)
+    assert deploy.live(second.kind)["spec"]["replicas"] == 4
 
 
 @pytest.mark.parametrize("edit", EDITS)

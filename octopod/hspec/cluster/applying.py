@@ -37,7 +37,8 @@ def apply(
     there = inventory.take(kubectl, selector, inventory.unusual(wanted))
     wanted = [remembering(item, wanted, there) for item in wanted]
     stale = _stale(there, wanted, counted_on(service, context))
-    work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), wanted)
+    former = next(filter(is_workload, stale), None)
+    work = Applying(kubectl, talk, selector, now or datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), wanted, former)
     live = _live(kubectl, wanted, there)
     for item in wanted:
         work.refuse_foreign(item, live.get(key(item)))

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from .. import names
+from .drift import holds
 from .inventory import annotation, is_workload, kind_of
 from .kubectl import Object
 
@@ -48,16 +49,17 @@ def last_applied(live: Object) -> Object | None:
 def patch(live: Object, manifest: Object, now: str, *, is_scaled: bool = False) -> Patch | None:
     """What to change (RFC 6902), empty when nothing; None when the live object is not what the patch starts from.
 
-    With `is_scaled`, somebody else rules over the number of replicas: it is left alone, and forgotten.
+    The number of replicas is changed only from one number of the spec to another: if the spec has none any more, it
+    stays. With `is_scaled`, somebody else rules over it: it is left alone, and forgotten.
     """
     manifest = uncounted(manifest) if is_scaled else manifest
     source = last_applied(live)
-    if source is None or not is_comparable(manifest):
+    if source is None or not is_comparable(manifest) or not holds(live, uncounted(source)):
         return None
     changed = difference(_even(source), _even(manifest))
-    steps = [step for step in changed if not (is_scaled and step["path"] == "/spec/replicas")]
+    steps = [step for step in changed if step["path"] != "/spec/replicas" or not (is_scaled or step["op"] == "remove")]
     steps += waking(live, manifest)
-    if not fits(live, source, steps):
+    if not can_be_patched(live, steps):
         return None
     notes = {names.LAST_APPLIED: remembered(manifest), names.LAST_UPDATED: now} if changed or steps else {}
     return steps + [
@@ -88,42 +90,16 @@ def _even(manifest: Object) -> Object:
     return manifest | {"metadata": manifest["metadata"] | {"annotations": annotations}}
 
 
-def fits(live: Object, source: Object, steps: Patch) -> bool:
-    """Whether the patch does to the live object what it does to its source: nobody has changed what it is about."""
+def can_be_patched(live: Object, steps: Patch) -> bool:
+    """Whether all is there that the steps take away or replace; a server may have left out what says nothing."""
     import jsonpatch
     from jsonpointer import JsonPointerException
 
     try:
-        jsonpatch.apply_patch(live, _checks(source, steps) + steps)
+        jsonpatch.apply_patch(live, steps)
     except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, KeyError):
         return False
     return True
-
-
-def _checks(source: Object, steps: Patch) -> Patch:
-    """Lists are patched by position: what the patch finds there must be what it expects."""
-    from jsonpointer import resolve_pointer
-
-    lists = {at for step in steps for at in _lists_on(step["path"])}
-    known = {at: resolve_pointer(source, at, None) for at in sorted(lists)}
-    return [check for at, value in known.items() if isinstance(value, list) for check in _identities(at, value)]
-
-
-def _lists_on(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:at]) for at, part in enumerate(parts) if part.isdigit() or part == "-"]
-
-
-def _identities(at: str, items: list[Any]) -> Patch:
-    """Of each element its name, or itself if it is no object."""
-    checks = []
-    for number, item in enumerate(items):
-        keys = [key for key in ("name", "mountPath", "port", "host") if isinstance(item, dict) and key in item]
-        if keys:
-            checks.append({"op": "test", "path": f"{at}/{number}/{keys[0]}", "value": item[keys[0]]})
-        elif not isinstance(item, dict | list):
-            checks.append({"op": "test", "path": f"{at}/{number}", "value": item})
-    return checks
 
 
 def waking(live: Object, manifest: Object) -> Patch:
@@ -167,12 +143,14 @@ def _is_ours(key: str) -> bool:
 
 
 def uncounted(manifest: Object) -> Object:
-    """A workload that says nothing of the number of its replicas."""
+    """The manifest without a number of replicas."""
+    if "replicas" not in (manifest.get("spec") or {}):
+        return manifest
     return manifest | {"spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
 
 
 def keeping_count(live: Object, manifest: Object) -> Object:
-    """A workload with as many replicas as its autoscaler has given it."""
+    """A workload with as many replicas as it has, or had before it was archived."""
     return manifest | {"spec": manifest["spec"] | {"replicas": _count(live)}}
 
 

@@ -18,8 +18,11 @@ BY_HAND = "Undo the change, or delete it yourself if nothing of value goes with 
 class Applying:
     """One deployment: what is needed to apply each of its objects."""
 
-    def __init__(self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object]) -> None:
-        self.kubectl, self.talk, self.selector, self.now = kubectl, talk, selector, now
+    def __init__(
+        self, kubectl: Kubectl, talk: Talk, selector: str, now: str, wanted: list[Object], former: Object | None = None
+    ) -> None:
+        """`former`: the workload that the one of another kind is to take the place of."""
+        self.kubectl, self.talk, self.selector, self.now, self.former = kubectl, talk, selector, now, former
         self.has_autoscaler = any(kind_of(item) == AUTOSCALER for item in wanted)
 
     def is_scaled(self, item: Object) -> bool:
@@ -30,11 +33,12 @@ class Applying:
         return changes.patch(live, wanted, self.now, is_scaled=self.is_scaled(wanted))
 
     def whole(self, wanted: Object, live: Object | None = None) -> Object:
-        """What is sent when it cannot be a patch."""
-        if not self.is_scaled(wanted):
+        """What is sent when it cannot be a patch. Where the spec gives no number of replicas, there are as many as were."""
+        if not is_workload(wanted):
             return changes.annotated(wanted, self.now)
-        kept = changes.keeping_count(live, wanted) if live else wanted
-        return changes.annotated(changes.uncounted(wanted), self.now) | {"spec": kept["spec"]}
+        known, live = changes.uncounted(wanted) if self.is_scaled(wanted) else wanted, live or self.former
+        kept = changes.keeping_count(live, known) if live and "replicas" not in known["spec"] else wanted
+        return changes.annotated(known, self.now) | {"spec": kept["spec"]}
 
     def refuse_foreign(self, wanted: Object, live: Object | None) -> None:
         """Raise ApplyError when the object is there, and somebody else's."""

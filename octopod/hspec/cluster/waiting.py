@@ -38,6 +38,8 @@ def wait(
             raise WaitError(f"Service {service.name} of app {context.app} is not there any more{kubectl.place}.")
         progress = progress_of(workload, sight)
         if progress.is_done:
+            if not asked(workload):
+                talk.warn(f"{service.name} is scaled to no replicas: nothing of it runs.")
             return
         looks = Counter({one.place: looks[one.place] + 1 for one in sight.troubles if one.is_fatal})
         _fail_fast(kubectl, service, context, sight, looks)
