@@ -172,6 +172,23 @@ def test_create_that_was_killed_before_a_service_is_ended_by_unarchive(suite, cl
 
 
 @pytest.mark.thorough
+def test_what_is_asked_for_by_now_is_what_is_restored(suite, cluster):
+    suite.do("create")
+    suite.do("archive")
+    cluster.delete("deployment", "orange-web", NS)
+    suite.do("unarchive")
+    assert suite.verdict()[0] == 0 and cluster.find("deployment", "orange-web", NS)
+
+    suite.do("archive")
+    suite.shop.write({"web.hspec": WEB.replace("info", "debug")})
+    suite.do("config_check")
+    suite.do("unarchive")
+    assert suite.verdict()[0] == 0
+    assert cluster.get("configmap", "orange-web", NS)["data"]["LOG"] == "debug"
+    assert len(cluster.names("pod", NS)) == 3
+
+
+@pytest.mark.thorough
 def test_locks_of_a_killed_git_do_not_stop_the_next(suite):
     suite.do("create")
     [mirror] = (suite.data / "mirrors").iterdir()

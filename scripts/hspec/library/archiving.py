@@ -2,7 +2,7 @@
 
 import time
 
-from library import namespaces
+from library import checking, namespaces
 from library.deployment import Deployment
 from library.running import new_talk
 from octopod.hspec import cluster
@@ -20,10 +20,11 @@ def archive(deployment: Deployment) -> None:
         say(f"{deployment.name} is told to rest.")
 
 
-def is_there(deployment: Deployment) -> bool:
-    """Whether there is something to be restored, and nothing is missing."""
-    found = {status.name for status in cluster.statuses(deployment.kubectl, deployment.name)}
-    return bool(found) and found >= set(deployment.record.get("services", []))
+def can_be_restored(deployment: Deployment) -> bool:
+    """Whether what was archived is all there, and still is what is asked for."""
+    found = checking.workloads(deployment)
+    is_whole = bool(found) and set(found) >= set(deployment.record.get("services", []))
+    return is_whole and not checking.another(deployment, found)
 
 
 def restore(deployment: Deployment) -> None:
