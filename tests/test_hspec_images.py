@@ -371,14 +371,14 @@ SAID = {
     **{
         name: [
             ["info"],
-            [verb, *BUILD, "--", "{sources}"],
+            [*verb, *BUILD, "--", "{sources}"],
             ["tag", "--", LOCAL, REFERENCE],
             ["info"],
             [*LOGIN, "--", HOST],
             ["push", "--digestfile={digest}", *PUSH_TO],
             ["rmi", "--", LOCAL],
         ]
-        for name, verb in {"podman": "build", "buildah": "bud"}.items()
+        for name, verb in {"podman": ["build"], "buildah": ["bud", "--layers"]}.items()
     },
 }
 INSPECTED = {"image": f"""echo '["other.example.test/x@sha256:1","{HOST}/team-a/catalog@sha256:feed"]'"""}
@@ -660,6 +660,20 @@ def test_the_digest_is_that_of_the_right_repository(text: str) -> None:
 )  # fmt: skip
 def test_registries_of_this_machine_are_spoken_to_without_tls(host: str, insecure: int) -> None:
     assert is_insecure(host) == bool(insecure)
+
+
+@pytest.mark.usefixtures("builder_home")
+def test_what_has_not_changed_is_the_same_image_again(site: Site, stack_image: str, registry: DockerRegistry) -> None:
+    artifact = Artifact("page", site.write("page.html", "hello"), "/srv/page.html")
+    spec = BuildSpec(stack_image, (artifact,), config_commands="mkdir -p /srv/logs", run_commands="exec true")
+    service = site.service("shop/again", registry.host, build_spec=spec)
+    first = site.run(service)[-1]
+    site.workspace.clean()
+    site.write("page.html", "hello")
+    assert site.run(service)[-1] == first
+    site.workspace.clean()
+    site.write("page.html", "good bye")
+    assert site.run(service)[-1] != first
 
 
 @pytest.mark.usefixtures("builder_home")

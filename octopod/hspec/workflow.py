@@ -115,13 +115,13 @@ def write_dockerfile(job: Job) -> None:
 
 
 def build(job: Job) -> None:
-    images.build(job.service, job.app, job.workspace, job.talk)
     job.files["build log"] = job.workspace.log("build")
+    images.build(job.service, job.app, job.workspace, job.talk)
 
 
 def push(job: Job) -> None:
-    job.digest = images.push(job.service, job.app, job.workspace, job.talk)
     job.files["push log"] = job.workspace.log("push")
+    job.digest = images.push(job.service, job.app, job.workspace, job.talk)
 
 
 def generate(job: Job) -> None:
@@ -153,6 +153,7 @@ def find_address(job: Job) -> None:
     if not ports:
         raise Skipped("it has no ports")
     if service.load_balancer:
+        job.addresses = [service.load_balancer.host]
         raise Skipped(service.load_balancer.host)
     if not service.external:
         raise Skipped(f"inside the cluster {service.name}:{ports[0].number}")

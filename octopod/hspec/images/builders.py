@@ -21,14 +21,16 @@ class Dialect(NamedTuple):
     """What differs between builders."""
 
     alive: str  # succeeds when it works
-    build: str
+    build: tuple[str, ...]
     names_tls: bool  # has to be told when there is no TLS, and writes digests to files; docker does neither
 
 
 DIALECTS = {
-    "docker": Dialect(alive="version", build="build", names_tls=False),
-    "podman": Dialect(alive="info", build="build", names_tls=True),
-    "buildah": Dialect(alive="info", build="bud", names_tls=True),
+    "docker": Dialect(alive="version", build=("build",), names_tls=False),
+    "podman": Dialect(alive="info", build=("build",), names_tls=True),
+    "buildah": Dialect(
+        alive="info", build=("bud", "--layers"), names_tls=True
+    ),  # so that what has not changed stays the same
 }
 
 
@@ -56,7 +58,7 @@ class Builder(NamedTuple):
         options = [f"--build-arg={key}={value}" for key, value in dockerfile.args.items()]
         options += [f"--target={dockerfile.target}"] if dockerfile.target else []
         options += [f"--file={dockerfile.file}", f"--tag={tag}", *self._tls(insecure)]
-        return [self.program, self.dialect.build, *options, "--", str(dockerfile.context)]
+        return [self.program, *self.dialect.build, *options, "--", str(dockerfile.context)]
 
     def pull(self, image: str, insecure: bool) -> list[str]:
         return [self.program, "pull", *self._tls(insecure), "--", image]
