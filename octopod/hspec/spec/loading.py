@@ -39,6 +39,7 @@ def load(
     files = Files.of(path, root)
     _confine(path, files, SpecError)
     merged = read(path)
+    _refuse_profile(merged, path)
     problems: list[Problem] = []
     chosen = None
     if profile is not None:
@@ -52,6 +53,13 @@ def load(
         problems += report.problems
         merged = _merge(merged, report.root, problems)
     return _checked(merged, path, files, chosen, problems)
+
+
+def _refuse_profile(node: Node, path: Path) -> None:
+    """It would lack everything; what it is says more."""
+    if {"environment", "overrides"} <= set(node.value) and "image" not in node.value:
+        service = node.value["overrides"].text
+        raise SpecError(Problem(f"This is a profile of the service {service}, no service spec.", file=str(path)))
 
 
 def _without_target(patch: Node) -> Node:

@@ -70,11 +70,17 @@ def load(
             changes = (overrides or {}).get(path)
             services.append(spec.load(path, profile=profile, overrides=changes or None, root=root))
         except HspecError as error:
-            problems += error.problems
+            problems += [of(path, problem) for problem in error.problems]
     if problems:
         raise InvalidSpec(*problems)
     check_names(services)
     return services
+
+
+def of(path: Path, problem: Problem) -> Problem:
+    """The problem with the name of its service, where no file says whose it is: a value of the form."""
+    service = path.name.partition(".")[0]
+    return problem if problem.file else problem._replace(field=f"{service}.{problem.field}".rstrip("."))
 
 
 def check_names(services: Sequence[Service]) -> None:
