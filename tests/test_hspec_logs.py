@@ -42,7 +42,10 @@ def test_the_log_of_the_first_replica_is_shown_and_kept(read: Reader, cluster: C
     assert read() == "hello\nworld\n"
     assert stat.S_IMODE(read.file.stat().st_mode) == 0o600
     request = next(one for one in cluster.requests if one.path.endswith("/log"))
-    assert request.query == {"container": "web", "tailLines": "100", "timestamps": "true"}
+    assert request.query == {
+        "container": "web", "tailLines": "100", "timestamps": "true", "limitBytes": "100000000",
+        "timeout": "2m0s",
+    }  # fmt: skip
 
 
 def test_another_replica_can_be_chosen(read: Reader, cluster: Cluster) -> None:
@@ -113,6 +116,26 @@ def test_the_logs_of_all_replicas_are_kept(ctl: Kubectl, cluster: Cluster, tmp_p
     text = (tmp_path / "deploy.log").read_text()
     assert text.startswith("==> shop-web-0 web <==\none\n==> shop-web-1 web <==\n")
     assert "trying and failing to pull image" in text
+
+
+def test_logs_are_bounded_and_what_is_left_out_is_told(ctl: Kubectl, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.pods("web:1", then="crash", log="x" * 1_000_000)
+    cluster.put(deployment().data, "store")
+    save_logs(ctl, "shop", "web", tmp_path / "deploy.log")
+    asked = [one.query for one in cluster.requests if one.path.endswith("/log")]
+    assert [one.get("limitBytes") for one in asked] == ["1000000"] * 2
+    assert (tmp_path / "deploy.log").read_text().count("--- more than 1,000,000 bytes: the rest is left out") == 2
+
+
+def test_a_kubectl_that_fails_is_no_error_after_a_deployment(ctl: Kubectl, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.pods("web:1", then="crash", log="no such table")
+    cluster.put(deployment().data, "store")
+    broken = tmp_path / "kubectl"
+    broken.write_text(f'#!/bin/sh\n[ "$1" = get ] && rm "$0"\nexec {ctl.program} "$@"\n')
+    broken.chmod(0o755)
+    ctl.program = str(broken)
+    save_logs(ctl, "shop", "web", tmp_path / "deploy.log")
+    assert "cannot be started" in (tmp_path / "deploy.log").read_text()
 
 
 def test_a_lack_of_logs_is_no_error_after_a_deployment(ctl: Kubectl, cluster: Cluster, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hspec_cluster import client, deployment, labels, network, stateful_set, tal
 from kube.cluster import Cluster
 
 from octopod.hspec.cluster import Kubectl, ServiceStatus, address, archive, replicas, statuses
+from octopod.hspec.cluster.address import patience
 from octopod.hspec.errors import AddressError, ClusterError
 
 
@@ -155,3 +156,21 @@ def test_a_cluster_that_gives_no_address_is_not_waited_for_for_ever(ctl: Kubectl
         cluster.put(network("LoadBalancer").data, "store")
         with pytest.raises(AddressError, match=r"no address in 0 s\. What was deployed stays"):
             address(ctl, "shop", "web", timeout=0)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 90), ("120000", 120), ("500", 0.5), ("soon", 90)])
+def test_the_time_for_an_address_can_be_set_in_milliseconds(
+    text: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYS_LB_READY_TIMEOUT", text)
+    assert patience() == seconds
+
+
+def test_an_address_is_waited_for_as_long_as_is_set(
+    ctl: Kubectl, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYS_LB_READY_TIMEOUT", "10")
+    with cluster.controllers_paused():
+        cluster.put(network("LoadBalancer").data, "store")
+        with pytest.raises(AddressError, match=r"no address in 0\.01 s"):
+            address(ctl, "shop", "web")

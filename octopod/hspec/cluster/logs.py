@@ -13,7 +13,8 @@ from . import pods
 from .complaints import complaint, explained
 from .kubectl import Kubectl, Object
 
-KEPT_LINES = 1000  # of each container, after a deployment
+KEPT_LINES, KEPT_BYTES = 1000, 1_000_000  # of each container, after a deployment
+SHOWN_BYTES, READING = 100_000_000, 120  # and seconds; of what is not followed
 KEPT_PODS = 20
 
 
@@ -78,19 +79,34 @@ def _earlier(kubectl: Kubectl, pod: Object, container: str, lines: int) -> Itera
     """What a container wrote that has crashed and been started again, as long as it is not ready."""
     if pods.is_ready(pod) or not pods.restarts(pod):
         return
-    done = kubectl.run(
-        "logs", pods.name(pod), f"--container={container}", f"--tail={lines}", "--timestamps", "--previous"
-    )
+    done = _told(kubectl, pod, container, lines, "--previous")
     if done.ok and done.out.strip():
         yield f"--- before the last restart of {container}\n"
         yield done.out
         yield f"--- since the last restart of {container}\n"
 
 
+def _told(kubectl: Kubectl, pod: Object, container: str, lines: int, *options: str) -> Done:
+    """What a container has written, or why that cannot be had."""
+    try:
+        done = kubectl.run(*_question(pod, container, lines), f"--limit-bytes={KEPT_BYTES}", *options)
+    except HspecError as error:
+        return Done(1, "", str(error))
+    return done._replace(out=done.out + _cut(len(done.out.encode()), KEPT_BYTES))
+
+
+def _question(pod: Object, container: str, lines: int) -> list[str]:
+    return ["logs", pods.name(pod), f"--container={container}", f"--tail={lines}", "--timestamps"]
+
+
+def _cut(size: int, most: int) -> str:
+    return f"\n--- more than {most:,} bytes: the rest is left out\n" if size >= most else ""
+
+
 def _lines(kubectl: Kubectl, pod: Object, container: str, lines: int, follow: bool) -> Iterator[str]:
-    """Line after line, as it comes."""
-    arguments = ["logs", pods.name(pod), f"--container={container}", f"--tail={lines}", "--timestamps"]
-    argv = kubectl.command(*arguments, *(["--follow"] if follow else []))
+    """Line after line, as it comes; followed for as long, and for as much, as it takes."""
+    bounds = [f"--limit-bytes={SHOWN_BYTES}", f"--request-timeout={READING}s"]
+    argv = kubectl.command(*_question(pod, container, lines), *(["--follow"] if follow else bounds))
     try:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
@@ -136,11 +152,5 @@ def _saved(kubectl: Kubectl, pod: Object) -> Iterator[str]:
     for container in [one["name"] for one in pod["spec"]["containers"]]:
         yield f"==> {pods.name(pod)} {container} <==\n"
         yield from _earlier(kubectl, pod, container, KEPT_LINES)
-        try:
-            done = kubectl.run(
-                "logs", pods.name(pod), f"--container={container}", f"--tail={KEPT_LINES}", "--timestamps"
-            )
-        except HspecError as error:
-            yield f"{error}\n"
-        else:
-            yield done.out if done.ok else f"{complaint(done)}\n"
+        done = _told(kubectl, pod, container, KEPT_LINES)
+        yield done.out if done.ok else f"{complaint(done)}\n"

@@ -163,7 +163,7 @@ def _last_lines(kubectl: Kubectl, trouble: Trouble) -> str:
 def last_words(kubectl: Kubectl, pod: str, container: str, lines: int) -> str:
     """What a container that has crashed wrote before; empty when that cannot be had."""
     for which in ("--previous=true", "--previous=false"):
-        done = kubectl.run("logs", pod, f"--container={container}", f"--tail={lines}", which)
+        done = kubectl.run("logs", pod, f"--container={container}", f"--tail={lines}", "--limit-bytes=20000", which)
         if done.ok and done.out.strip():
             return done.out.rstrip()
     return ""
