@@ -539,6 +539,15 @@ def test_podman_may_go_by_the_name_of_docker(site: Site, recorder: Recorder) -> 
     assert "--tls-verify=false" in recorder.argvs()[-1]
 
 
+def test_a_login_that_cannot_be_looked_up_is_missed_before_anything_is_built(
+    site: Site, recorder: Recorder, builder_home: Path
+) -> None:
+    recorder.add("docker")
+    log_in(builder_home, HOST).write_text(json.dumps({"credHelpers": {HOST: "gone"}}))
+    with pytest.raises(PreflightError, match="docker-credential-gone cannot be started"):
+        preflight(awkward(site))
+
+
 def test_a_build_that_does_not_end_is_stopped(site: Site, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder.add("docker", build="echo begun; exec sleep 60")
     monkeypatch.setenv("HSPEC_IMAGE_SECONDS", "1")

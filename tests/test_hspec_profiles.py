@@ -213,7 +213,10 @@ def test_only_what_can_be_overridden_is(path, tmp_path):
     assert bool(refused) == (not is_overridable)
     for problem in refused:
         assert problem.file.endswith(".hprof")
-        assert "replicas" in problem.message or "name" in problem.message
+        inside = problem.field.replace("[0]", "[]").rpartition(".")[0]
+        possible = [name.rpartition(".")[2] for name, each in FIELDS.items() if each.is_overridable
+                    and name.rpartition(".")[0] == inside]  # fmt: skip
+        assert problem.message == f"This cannot be overridden; {', '.join(possible)} can."
 
 
 @pytest.mark.parametrize(
