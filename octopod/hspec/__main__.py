@@ -30,7 +30,8 @@ ENVIRONMENT = """
   KUBECONFIG             the cluster, as for kubectl
   KUBECTL_BIN            the program kubectl (default: that of the PATH)
   HYS_POD_RESTART_COUNT  restarts of a pod after which its service has failed (default 3)
-  HYS_LB_READY_TIMEOUT   seconds until a service has to have its address from outside (default 90)
+  HYS_LB_READY_TIMEOUT   milliseconds until a service must have its address from outside (default 90000)
+  HSPEC_IMAGE_SECONDS    seconds that a build, a pull or a push may take (default 3600)
   HSPEC_POLL_SECONDS     seconds between two looks at the cluster (default 2)"""
 
 
