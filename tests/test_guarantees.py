@@ -25,4 +25,4 @@ def test_every_fault_that_is_named_is_injected(quoted):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_promise_names_what_holds_it(row):
-    assert re.search("`(faults|recovery|live|bundles)`", row.split("|")[-2])
+    assert re.search("`(faults|recovery|live|bundles|hspec)`", row.split("|")[-2])
