@@ -98,9 +98,8 @@ class Applying:
             except Refusal as refusal:
                 if "unknown flag" not in refusal.complaint:
                     raise
-                self.kubectl.reads_patch_files = (
-                    False  # an old one: its patches would be seen by all in the list of processes
-                )
+                # An old one: its patches would be seen by all in the list of processes.
+                self.kubectl.reads_patch_files = False
         self.kubectl.replace(changes.replacement(live, self.whole(wanted, live)))
         if patch is not None or not changes.is_comparable(wanted):
             return "replaced"
